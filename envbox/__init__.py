@@ -1,0 +1,1 @@
+"""Reproducible environments from one TOML file."""

@@ -1,0 +1,7 @@
+"""Language libraries as layers of their own."""
+
+from __future__ import annotations
+
+from envbox.libraries.python import EPOCH, PREFIX, artifacts_of, install, resolve
+
+__all__ = ["EPOCH", "PREFIX", "artifacts_of", "install", "resolve"]

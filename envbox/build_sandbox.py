@@ -1,0 +1,132 @@
+"""Runs commands of a build: root inside, nobody outside, offline, the same on every host."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from envbox.errors import EnvboxError, SandboxFailed
+from envbox.host import probe, run
+from envbox.sandbox import launch
+from envbox.sandbox.spec import Mount, SandboxSpec
+
+HOSTNAME = "envbox"
+_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+    "TERM": "dumb",
+    "DEBIAN_FRONTEND": "noninteractive",
+    "DEBCONF_NONINTERACTIVE_SEEN": "true",
+    "PYTHONHASHSEED": "0",
+}
+_MOUNTS = (
+    Mount("proc", "/proc"),
+    Mount("devices", "/dev"),
+    Mount("tmpfs", "/run"),
+    Mount("tmpfs", "/tmp", mode=0o1777),  # noqa: S108: inside the sandbox
+)
+_SETUP_FAILED = 125
+
+
+@dataclass(frozen=True)
+class BuildSandbox:
+    """A stack of layers, lowest first, under a writable `upper` in the folder `work` of the store.
+
+    `epoch` is the time that tools which honour SOURCE_DATE_EPOCH write. `mounts` come on top of the usual ones.
+    """
+
+    layers: tuple[str, ...]
+    work: str
+    epoch: int
+    mounts: tuple[Mount, ...] = ()
+    network: str = "none"
+    environment: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def upper(self) -> str:
+        """What the commands write."""
+        return os.path.join(self.work, "upper")
+
+    @property
+    def owners_file(self) -> str:
+        """Owners of links, which cannot carry an attribute."""
+        return os.path.join(self.work, "owners")
+
+    def prepare(self) -> BuildSandbox:
+        """Create the work folders."""
+        for name in ("upper", "overlay", "root"):
+            os.makedirs(os.path.join(self.work, name), mode=0o755, exist_ok=True)
+        return self
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        log: str | None = None,
+        on_line: Callable[[str], None] | None = None,
+        fake_root: bool = True,
+    ) -> run.Completed:
+        """Run a command to its end, its output captured (or put into `log`). Raises HostError if it cannot start."""
+        spec_path, error_path = os.path.join(self.work, "sandbox.json"), os.path.join(self.work, "sandbox-error")
+        with open(spec_path, "w", encoding="utf-8") as file:
+            file.write(self._spec(argv, fake_root=fake_root).to_json())
+        completed = run.run(
+            launch.command(spec_path, error_path),
+            environment={"PATH": os.environ.get("PATH", os.defpath)},
+            capture=log is None,
+            log=log,
+            on_line=on_line,
+        )
+        if completed.status == _SETUP_FAILED and os.path.exists(error_path):
+            raise setup_error(error_path)
+        return completed
+
+    def with_mounts(self, *mounts: Mount) -> BuildSandbox:
+        """The same with further mounts."""
+        return replace(self, mounts=(*self.mounts, *mounts))
+
+    def _spec(self, argv: Sequence[str], *, fake_root: bool) -> SandboxSpec:
+        environment = {**_ENVIRONMENT, "SOURCE_DATE_EPOCH": str(self.epoch), **dict(self.environment)}
+        return SandboxSpec(
+            layers=self.layers,
+            upper=self.upper,
+            work=os.path.join(self.work, "overlay"),
+            root=os.path.join(self.work, "root"),
+            mounts=(*_MOUNTS, *self.mounts),
+            uid=0,
+            gid=0,
+            hostname=HOSTNAME,
+            network=self.network,
+            environment=tuple(sorted(environment.items())),
+            directory="/",
+            argv=tuple(argv),
+            umask=0o022,
+            fake_root=fake_root,
+            owners=self.owners_file if fake_root else "",
+        )
+
+
+def setup_error(path: str) -> EnvboxError:
+    """The error that a launcher wrote to `path`, in words for people."""
+    with open(path, encoding="utf-8") as file:
+        failure = json.loads(file.read())
+    os.unlink(path)
+    return explain_setup(failure["stage"], int(failure["errno"]), failure["detail"])
+
+
+def explain_setup(stage: str, number: int, detail: str) -> EnvboxError:
+    """What a failed step of the isolation means, and what to do about it."""
+    if stage == "user namespace":
+        return probe.explain_namespaces(stage, number)
+    reason = os.strerror(number) if number else "refused"
+    return SandboxFailed(
+        f"the sandbox could not be set up: {stage}: {reason}" + (f" ({detail})" if detail else ""),
+        hint=f"this host's kernel is {os.uname().release}; envbox needs 5.11 or newer with overlayfs in user namespaces",
+    )
+
+

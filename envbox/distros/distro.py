@@ -1,0 +1,44 @@
+"""What a distribution is, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A part of a release that is signed on its own: `main`, `updates` or `security`, and its folder in dists/."""
+
+    name: str
+    folder: str
+    security: bool = False
+    """True: from the security archive."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release: its code name and where its packages come from."""
+
+    codename: str
+    suites: tuple[Suite, ...]
+
+
+@dataclass(frozen=True)
+class Distro:
+    """A distribution: which manager installs its packages, from where, and what its base is."""
+
+    name: str
+    manager: str
+    url: str
+    security_url: str
+    components: tuple[str, ...]
+    releases: Mapping[str, Release]
+    base_packages: tuple[str, ...]
+    """Installed in every base besides those that the distribution itself calls essential or required."""
+    preferred: tuple[str, ...]
+    """Taken where a dependency leaves the choice."""
+    links: Mapping[str, str]
+    """Links that exist before the first package is unpacked."""
+    python: str
+    """The package of its Python interpreter."""

@@ -1,0 +1,92 @@
+"""Clearsigned documents, as InRelease is one: what they say, once a known key has signed it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from envbox.errors import SignatureInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pysequoia
+
+# OpenPGP itself accepts text around the block and ignores it; so might whoever reads the file, or not.
+# One whole block and nothing else leaves no two ways to read a document. Lines that begin with a dash are
+# escaped in the signed text (RFC 9580, 7.2), so that no marker can stand inside it.
+_FRAME = re.compile(
+    rb"-----BEGIN PGP SIGNED MESSAGE-----[ \t]*\r?\n"
+    rb"(?:Hash: [A-Za-z0-9, -]+\r?\n)*"
+    rb"[ \t]*\r?\n"
+    rb"(?:(?:(?!-)|- )[^\n]*\n)*"
+    rb"-----BEGIN PGP SIGNATURE-----[ \t]*\r?\n"
+    rb"(?:(?!-)[^\n]*\n)*"
+    rb"-----END PGP SIGNATURE-----\s*"
+)
+_HINT = "The mirror may be broken or hostile: try another one. If the archive's keys are new, update envbox."
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The bytes that were signed, and the fingerprints of the certificates whose signature is good."""
+
+    text: bytes
+    signers: tuple[str, ...]
+
+
+def verify_clearsigned(document: bytes, keys: Sequence[bytes], where: str) -> Verified:
+    """What `document` says, if it is one clearsigned block with a good signature by one of `keys`.
+
+    Each of `keys` is one or more certificates, armoured or binary. Signatures by other keys do not matter.
+    A key must have been valid when it signed. Raises SignatureInvalid naming `where`.
+    """
+    import pysequoia  # noqa: PLC0415  # 10 ms that only locking has to pay
+
+    if not _FRAME.fullmatch(document):
+        raise SignatureInvalid(
+            f"{where} is not one clearsigned OpenPGP message and nothing else.", hint=_HINT
+        )
+    certificates = [certificate for key in keys for certificate in _certificates(key, where)]
+    asked: list[str] = []
+
+    def known(issuers: list[str]) -> list[pysequoia.Cert]:
+        asked.extend(issuers)
+        return certificates
+
+    try:
+        result = pysequoia.verify(bytes=document, store=known)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise SignatureInvalid(f"{where}: {_reason(error, asked)}", hint=_HINT) from error
+    signers = tuple(dict.fromkeys(signature.certificate.upper() for signature in result.valid_sigs))
+    if result.bytes is None or not signers:
+        raise SignatureInvalid(f"{where}: no known key has signed it.", hint=_HINT)
+    # Line endings are not signed (RFC 9580, 7.2): one form of them, so that one signed text has one digest.
+    return Verified(result.bytes.replace(b"\r\n", b"\n"), signers)
+
+
+def _certificates(key: bytes, where: str) -> list[pysequoia.Cert]:
+    import pysequoia  # noqa: PLC0415
+
+    try:
+        found = pysequoia.Cert.split_bytes(key)
+    except (RuntimeError, ValueError) as error:
+        raise SignatureInvalid(
+            f"{where}: a key to verify it with cannot be read: {_first_line(error)}."
+        ) from error
+    if not found:
+        raise SignatureInvalid(f"{where}: a key to verify it with holds no certificate.")
+    return list(found)
+
+
+def _reason(error: Exception, issuers: list[str]) -> str:
+    if not issuers:
+        return f"its signature cannot be read: {_first_line(error)}."
+    names = ", ".join(issuer.upper() for issuer in issuers)
+    return f"no known key has signed it as it stands; it names the keys {names}."
+
+
+def _first_line(error: Exception) -> str:
+    # The rest is a backtrace of the library.
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

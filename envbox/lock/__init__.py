@@ -1,0 +1,109 @@
+"""envbox.lock: Lock <-> text, and where it disagrees with a spec. No solving."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from envbox.errors import LockInvalid
+from envbox.lock.text import FORMAT, dumps, loads
+from envbox.lock.values import ArchiveIndex, ArchiveState, Group, LibrarySet, Lock, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from envbox.spec import Spec
+
+__all__ = [
+    "FORMAT",
+    "ArchiveIndex",
+    "ArchiveState",
+    "Group",
+    "LibrarySet",
+    "Lock",
+    "Request",
+    "dumps",
+    "load",
+    "loads",
+    "mismatches",
+    "request_of",
+]
+
+_NAME = re.compile(r"[^\s=<>!~;@\[(]+")
+
+
+def load(path: str) -> Lock:
+    """Read the lock at `path`. Raises LockInvalid."""
+    name = os.path.basename(path)
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            text = file.read()
+    except FileNotFoundError:
+        raise LockInvalid(f"there is no {path}", hint="Run `envbox lock` to write it.") from None
+    except OSError as error:
+        raise LockInvalid(
+            f"{path} cannot be read: {error.strerror}", hint="Make it a readable file."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise LockInvalid(
+            f"{path} is not UTF-8 text: {error.reason} at byte {error.start}",
+            hint=f"Take {name} back from version control, or delete it and run `envbox lock`.",
+        ) from None
+    return loads(text, file=name)
+
+
+def request_of(spec: Spec) -> Request:
+    """What of a spec the lock records. The order in which things were asked for is not part of it."""
+    python = spec.python
+    return Request(
+        base=str(spec.base),
+        packages=tuple(sorted(map(str, spec.packages))),
+        python=tuple(sorted(set(python.requirements))) if python else (),
+        python_index=python.index if python else "",
+        mirror=spec.base.mirror,
+        security_mirror=spec.base.security_mirror,
+        key=spec.base.key,
+    )
+
+
+def mismatches(lock: Lock, spec: Spec) -> tuple[str, ...]:
+    """Where they disagree, each as a sentence; empty: they agree."""
+    wanted, locked = request_of(spec), lock.request
+    values = (
+        ("base", wanted.base, locked.base),
+        ("base.mirror", wanted.mirror, locked.mirror),
+        ("base.security-mirror", wanted.security_mirror, locked.security_mirror),
+        ("base.key", wanted.key, locked.key),
+        ("libraries.python-index", wanted.python_index, locked.python_index),
+    )
+    differences = [_difference(key, (new,) if new else (), (old,) if old else ()) for key, new, old in values]
+    for key, new, old in (
+        ("packages", wanted.packages, locked.packages),
+        ("libraries.python", wanted.python, locked.python),
+    ):
+        now, before = _by_name(new), _by_name(old)
+        names = sorted(now.keys() | before.keys())
+        differences += [_difference(key, now[name], before[name]) for name in names]
+    return tuple(difference for difference in differences if difference)
+
+
+def _by_name(requests: Iterable[str]) -> defaultdict[str, tuple[str, ...]]:
+    """Requests by the package they are for; a library may be asked for once per marker."""
+    found: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
+    for request in sorted(set(requests)):
+        name = _NAME.match(request)
+        found[name[0] if name else request] += (request,)
+    return found
+
+
+def _difference(key: str, wanted: tuple[str, ...], locked: tuple[str, ...]) -> str:
+    new, old = " and ".join(wanted), " and ".join(locked)
+    if new == old:
+        return ""
+    if not old:
+        return f"{key}: {new} is in envbox.toml, not in envbox.lock"
+    if not new:
+        return f"{key}: {old} is in envbox.lock, not in envbox.toml"
+    return f"{key}: {new} in envbox.toml, {old} in envbox.lock"

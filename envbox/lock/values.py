@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from envbox.values import Architecture, Artifact, Digest
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the spec asked for when it was locked, as far as it decides what is in the root file system."""
+
+    base: str
+    packages: tuple[str, ...] = ()
+    python: tuple[str, ...] = ()
+    python_index: str = ""
+    mirror: str = ""
+    security_mirror: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, order=True)
+class ArchiveIndex:
+    """A package index that an archive's Release file promises; `path` as that file names it."""
+
+    path: str
+    size: int
+    digest: Digest
+
+
+@dataclass(frozen=True)
+class ArchiveState:
+    """The signed state of one archive (`main`, `updates`, `security`) that was resolved against."""
+
+    name: str
+    url: str
+    suite: str
+    date: int
+    release: Digest
+    signers: tuple[str, ...]
+    indexes: tuple[ArchiveIndex, ...]
+
+    def __post_init__(self) -> None:
+        _sort(self, "signers", "indexes")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Packages that are installed in one go, as two layers; no digest: not built yet."""
+
+    name: str
+    requested: tuple[str, ...]
+    artifacts: tuple[Artifact, ...]
+    unpacked: Digest | None = None
+    configured: Digest | None = None
+
+    def __post_init__(self) -> None:
+        _sort(self, "requested", "artifacts")
+
+
+@dataclass(frozen=True)
+class LibrarySet:
+    """One language's libraries, as one layer; `tools` install them and are not part of it."""
+
+    language: str
+    interpreter: str
+    tools: tuple[Artifact, ...]
+    artifacts: tuple[Artifact, ...]
+    layer: Digest | None = None
+
+    def __post_init__(self) -> None:
+        _sort(self, "tools", "artifacts")
+
+
+@dataclass(frozen=True)
+class Lock:
+    """An envbox.lock. `epoch` is the time that clamped files bear; groups are installed in their order."""
+
+    recipe: int
+    architecture: Architecture
+    epoch: int
+    request: Request
+    archives: tuple[ArchiveState, ...]
+    groups: tuple[Group, ...]
+    libraries: tuple[LibrarySet, ...] = ()
+
+
+def _sort(value: object, *names: str) -> None:
+    """Put fields whose order means nothing into the one order that a lock is written in."""
+    for name in names:
+        # Written past the freeze: the value is still being made.
+        object.__setattr__(value, name, tuple(sorted(getattr(value, name))))

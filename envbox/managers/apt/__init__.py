@@ -1,0 +1,93 @@
+"""Debian's packages: apt solves, dpkg configures, both the root's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from envbox.managers.apt import archive as archives
+from envbox.managers.apt import base, configured, database, solve, unpacked
+from envbox.managers.apt.package_tree import PackageTree, add_tree, open_tree
+
+if TYPE_CHECKING:
+    from envbox.build_sandbox import BuildSandbox
+    from envbox.distros import Distro
+    from envbox.lock import ArchiveState
+    from envbox.managers.manager import GroupWork
+    from envbox.spec import Base, PackageRequest
+    from envbox.store import Store
+    from envbox.store.manifest import Entry
+    from envbox.values import Architecture, Artifact, Digest
+    from envbox.workshop import Workshop
+
+__all__ = ["Apt"]
+
+
+class Apt:
+    """The `apt` manager (see `envbox.managers.manager.Manager`)."""
+
+    def open_archive(
+        self, distro: Distro, base: Base, architecture: Architecture, keys: Sequence[bytes], workshop: Workshop
+    ) -> archives.Archive:
+        """Fetch and verify the package lists of all suites."""
+        return archives.open_archive(distro, base, architecture, keys, workshop)
+
+    def states(self, archive: archives.Archive) -> tuple[ArchiveState, ...]:
+        """The suites' signed states."""
+        return tuple(part.state for part in archive.parts)
+
+    def base_artifacts(
+        self, archive: archives.Archive, distro: Distro, requests: Sequence[PackageRequest]
+    ) -> tuple[Artifact, ...]:
+        """Essential, required, apt, ca-certificates and what they need."""
+        pins = {request.name: request.version for request in requests if request.version}
+        return base.base_artifacts(archive, distro, pins)
+
+    def check_names(self, archive: archives.Archive, requests: Sequence[PackageRequest], distribution: str) -> None:
+        """Every package and version asked for exists."""
+        solve.check_names(archive, requests, distribution)
+
+    def solve(
+        self, archive: archives.Archive, sandbox: BuildSandbox, requests: Sequence[PackageRequest]
+    ) -> tuple[Artifact, ...]:
+        """Ask the root's own apt."""
+        return solve.solve(archive, sandbox, requests)
+
+    def add_tree(self, store: Store, digest: Digest, read: Callable[[], bytes], work: str) -> None:
+        """Unpack a .deb into the store, once."""
+        if open_tree(store, digest) is None:
+            add_tree(store, digest, read(), work)
+
+    def unpack(self, store: Store, group: GroupWork, folder: str) -> list[Entry]:
+        """Link the group's package trees together."""
+        diversions = database.parse_diversions(group.read_below("var/lib/dpkg/diversions"))
+        links = group.distro.links if group.is_base else {}
+        return unpacked.assemble(_trees(store, group), group.below, folder, links, diversions)
+
+    def configure(
+        self, store: Store, group: GroupWork, sandbox: BuildSandbox, log: str, on_step: Callable[[str], None]
+    ) -> None:
+        """Run dpkg over the group's unpacked packages."""
+        packages = _trees(store, group)
+        names = (*database.READS, *(f"{database.ADMIN}/triggers/{t}" for t in database.explicit_triggers(packages)))
+        lower = {} if group.is_base else {name: group.read_below(name) for name in names}
+        automatic = [] if group.is_base else _automatic(packages, group.requested)
+        files = {**database.seed(packages, automatic, lower), **configured.seeds()}
+        configured.write_files(sandbox.upper, files, lambda path: _mode_below(group, path))
+        fired = database.file_triggers(lower.get(f"{database.ADMIN}/triggers/File", ""), packages)
+        configured.configure(sandbox, configured.script(packages, fired), log, on_step, group.name)
+
+
+def _trees(store: Store, group: GroupWork) -> list[PackageTree]:
+    trees = [open_tree(store, digest) for digest in group.digests]
+    return [tree for tree in trees if tree]
+
+
+def _automatic(packages: Sequence[PackageTree], requested: Sequence[str]) -> list[tuple[str, str]]:
+    names = {request.partition("=")[0] for request in requested}
+    return [(package.name, package.fields["Architecture"]) for package in packages if package.name not in names]
+
+
+def _mode_below(group: GroupWork, path: str) -> int:
+    entry = group.below.get(path)
+    return entry.mode if entry and entry.is_directory else 0o755

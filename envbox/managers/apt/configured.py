@@ -1,0 +1,135 @@
+"""The configured layer of a group: what its maintainer scripts write, run by the root's own dpkg."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from envbox.errors import BuildFailed, StoreFailed
+from envbox.formats import dependency
+from envbox.managers.apt import database
+from envbox.managers.apt.package_tree import INFO, PackageTree
+
+if TYPE_CHECKING:
+    from envbox.build_sandbox import BuildSandbox
+
+_POLICY = "usr/sbin/policy-rc.d"  # invoke-rc.d(8): 101 forbids to start any service
+_TAIL = 30
+
+
+def write_files(upper: str, files: Mapping[str, str], folder_mode: Callable[[str], int]) -> None:
+    """Put `files` into the upper folder of an overlay; folders get the mode they have below."""
+    for path, text in files.items():
+        _make_folders(upper, os.path.dirname(path), folder_mode)
+        full = os.path.join(upper, path)
+        with open(full, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+        os.chmod(full, 0o755 if path == _POLICY else 0o644)
+
+
+def _make_folders(upper: str, path: str, folder_mode: Callable[[str], int]) -> None:
+    full = os.path.join(upper, path)
+    if path and not os.path.isdir(full):
+        _make_folders(upper, os.path.dirname(path), folder_mode)
+        os.mkdir(full)
+        os.chmod(full, folder_mode(path))
+
+
+def seeds() -> dict[str, str]:
+    """Files that exist in a build only; `script` removes them."""
+    return {_POLICY: "#!/bin/sh\nexit 101\n"}
+
+
+def script(packages: Sequence[PackageTree], fired: Sequence[tuple[str, str]]) -> str:
+    """The commands that configure unpacked `packages`, for the root's own sh."""
+    lines = ["set -e", "cd /"]
+    for package in preinst_order(packages):
+        lines += _preinst(package)
+    lines += [f"dpkg-trigger --no-await --by-package={shlex.quote(by)} {shlex.quote(name)}" for name, by in fired]
+    lines.append("dpkg --force-unsafe-io --configure --pending")
+    lines.append("dpkg --force-unsafe-io --triggers-only --pending")
+    lines += _settle()
+    lines.append(f"rm -f /{_POLICY}")
+    return "\n".join(lines) + "\n"
+
+
+def _preinst(package: PackageTree) -> list[str]:
+    if "preinst" not in package.scripts:
+        return []
+    path = f"/{INFO}/{package.info_name}.preinst"
+    variables = {
+        "DPKG_MAINTSCRIPT_PACKAGE": package.name,
+        "DPKG_MAINTSCRIPT_ARCH": package.fields["Architecture"],
+        "DPKG_MAINTSCRIPT_NAME": "preinst",
+        "DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT": "1",
+        "DPKG_ADMINDIR": f"/{database.ADMIN}",
+        "DPKG_ROOT": "",
+    }
+    assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+    words = f"{package.name}: its preinst script failed"
+    return [f"echo {shlex.quote('Preparing ' + package.name + ' ...')}", f"{assignments} {path} install || {{ echo {shlex.quote(words)} >&2; exit 1; }}"]
+
+
+def _settle() -> list[str]:
+    # fontconfig drops a cache whose folder is younger than SOURCE_DATE_EPOCH: clamp the folders first.
+    return [
+        "if command -v fc-cache >/dev/null; then",
+        '  for folder in /usr/share/fonts /usr/local/share/fonts; do if [ -d "$folder" ]; then',
+        '    find "$folder" -type d -newermt "@$SOURCE_DATE_EPOCH" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +',
+        "  fi; done",
+        "  rm -rf /var/cache/fontconfig/*; fc-cache -s -f || true",
+        "fi",
+    ]
+
+
+def preinst_order(packages: Sequence[PackageTree]) -> list[PackageTree]:
+    """By name, each after those of `packages` that it pre-depends on."""
+    by_name = {package.name: package for package in packages}
+    ordered: dict[str, PackageTree] = {}
+
+    def visit(package: PackageTree) -> None:
+        if package.name in ordered or package.name in visiting:
+            return
+        visiting.add(package.name)
+        needs = dependency.parse(package.fields.get("Pre-Depends", ""), package.fields["Architecture"])
+        for alternatives in needs:
+            for relation in alternatives:
+                if relation.name in by_name:
+                    visit(by_name[relation.name])
+        ordered[package.name] = package
+
+    visiting: set[str] = set()
+    for name in sorted(by_name):
+        visit(by_name[name])
+    return list(ordered.values())
+
+
+def configure(
+    sandbox: BuildSandbox, commands: str, log: str, on_step: Callable[[str], None], group: str
+) -> None:
+    """Run `commands` in the sandbox. Raises BuildFailed with the last lines; the log is kept at `log`."""
+    tail: deque[str] = deque(maxlen=_TAIL)
+
+    def watch(line: str) -> None:
+        tail.append(line)
+        words = line.split()
+        if words[:2] == ["Setting", "up"] or words[:2] == ["Processing", "triggers"]:
+            on_step(line.rstrip(". ").rstrip())
+
+    completed = sandbox.run(["sh", "-c", commands], log=log, on_line=watch)
+    if completed.status == 0:
+        return
+    lines = [line.rstrip("\n") for line in tail]
+    if any("No space left on device" in line for line in lines):
+        raise StoreFailed(
+            f"no space left for the store while configuring the packages of group {group!r}",
+            hint="free some space, or set ENVBOX_STORE to a folder on another disk",
+        )
+    text = "\n".join(f"  {line}" for line in lines)
+    raise BuildFailed(
+        f"configuring the packages of group {group!r} failed (status {completed.status}); its last lines:\n{text}",
+        hint=f"the whole log is in {log}",
+    )

@@ -1,0 +1,115 @@
+"""Which packages a request needs, asked of the base's own apt (apt-get(8)), offline, from verified indexes."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from envbox.errors import UnknownPackage, Unsatisfiable
+from envbox.sandbox.spec import Mount
+
+if TYPE_CHECKING:
+    from envbox.build_sandbox import BuildSandbox
+    from envbox.managers.apt.archive import Archive
+    from envbox.spec import PackageRequest
+    from envbox.values import Artifact
+
+_PLACE = "/run/envbox-apt"
+_HOST = "envbox.invalid"
+_URI = re.compile(rf"^'http://{_HOST}/([a-z]+)/(\S+)' ", re.MULTILINE)
+_CHANGES = re.compile(r"^The following packages will be (REMOVED|DOWNGRADED):\n((?:  .*\n)+)", re.MULTILINE)
+_OPTIONS = (
+    f"Dir::Etc::SourceList={_PLACE}/sources.list",
+    "Dir::Etc::SourceParts=/dev/null",
+    f"Dir::State::Lists={_PLACE}/lists",
+    "Dir::Cache::pkgcache=",
+    "Dir::Cache::srcpkgcache=",
+    "APT::Sandbox::User=root",
+    "APT::Install-Recommends=false",
+    "APT::Install-Suggests=false",
+    "Acquire::Languages=none",
+)
+
+
+def check_names(archive: Archive, requests: Sequence[PackageRequest], distribution: str) -> None:
+    """Every name and version asked for exists. Raises UnknownPackage naming all that do not, with near names."""
+    problems = []
+    names: set[str] | None = None
+    for request in requests:
+        versions = [package.version for package, _ in archive.versions(request.name)]
+        if request.version and versions and request.version not in versions:
+            problems.append(f"{request.name} has no version {request.version} in {distribution}; it has {', '.join(versions)}")
+        elif not versions and not archive.providers(request.name):
+            names = archive.names() if names is None else names
+            problems.append(_unknown(request.name, names, distribution))
+    if problems:
+        raise UnknownPackage("\n".join(problems), hint="correct `packages` in envbox.toml, then run the same command again")
+
+
+def _unknown(name: str, names: set[str], distribution: str) -> str:
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.75)
+    near += sorted(other for other in names if name in other.split("-") and other not in near)[: 3 - len(near)]
+    return f"{distribution} has no package {name!r}" + (f"; near names: {', '.join(near)}" if near else "")
+
+
+def solve(archive: Archive, sandbox: BuildSandbox, requests: Sequence[PackageRequest]) -> tuple[Artifact, ...]:
+    """The artifacts to install on top of the sandbox's root so that it has `requests`, sorted by name.
+
+    Raises Unsatisfiable with apt's own reason.
+    """
+    folder = os.path.join(sandbox.work, "apt")
+    _write_lists(archive, folder)
+    options = [word for option in _OPTIONS for word in ("-o", option)]
+    wanted = [str(request) for request in requests]
+    box = sandbox.with_mounts(Mount("bind", _PLACE, source=folder))
+    result = box.run(["apt-get", "install", "--print-uris", "--yes", "--quiet", *options, *wanted])
+    output = result.stdout.decode("utf-8", "replace")
+    if result.status != 0:
+        reason = _reason(output + result.stderr.decode("utf-8", "replace"))
+        raise Unsatisfiable(
+            f"these packages cannot be installed together:\n{reason}", hint="change `packages` in envbox.toml"
+        )
+    removed = _CHANGES.search(output)
+    if removed:
+        names = " ".join(removed.group(2).split())
+        raise Unsatisfiable(
+            f"the packages asked for conflict with the base: {names} would be {removed.group(1).lower()}",
+            hint="change `packages` in envbox.toml",
+        )
+    found = [archive.artifact_at(part, filename)[1] for part, filename in _URI.findall(output)]
+    return tuple(sorted(found))
+
+
+def _write_lists(archive: Archive, folder: str) -> None:
+    """Index files under the names apt gives them (apt-get(8), Dir::State::Lists)."""
+    os.makedirs(os.path.join(folder, "lists", "partial"), exist_ok=True)
+    lines = []
+    for part in archive.parts:
+        name, suite = part.state.name, part.state.suite
+        prefix = f"{_HOST}_{name}_dists_{suite}"
+        components = " ".join(component for component, _ in part.indexes)
+        lines.append(f"deb [trusted=yes arch={archive.architecture.value}] http://{_HOST}/{name} {suite} {components}\n")
+        _write(folder, f"{prefix}_Release", part.release)
+        for component, text in part.indexes:
+            _write(folder, f"{prefix}_{component}_binary-{archive.architecture.value}_Packages", text)
+    with open(os.path.join(folder, "sources.list"), "w", encoding="ascii") as file:
+        file.writelines(lines)
+
+
+def _write(folder: str, name: str, data: bytes) -> None:
+    with open(os.path.join(folder, "lists", name), "wb") as file:
+        file.write(data)
+
+
+def _reason(output: str) -> str:
+    """What apt says from the first interesting line on."""
+    lines = [line.rstrip() for line in output.splitlines() if line.strip()]
+    for start, line in enumerate(lines):
+        if line.startswith(("The following packages have unmet", "E:", "Some packages")):
+            lines = lines[start:]
+            break
+    noise = ("Reading package lists", "Building dependency tree", "Reading state information", "Solving dependencies")
+    return "\n".join(f"  {line}" for line in lines if not line.startswith(noise))

@@ -1,0 +1,66 @@
+"""What a package manager must be able to do. Mechanism only: facts come from the distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from envbox.build_sandbox import BuildSandbox
+    from envbox.distros import Distro
+    from envbox.lock import ArchiveState
+    from envbox.spec import Base, PackageRequest
+    from envbox.store import Store
+    from envbox.store.manifest import Entry
+    from envbox.store.view import View
+    from envbox.values import Architecture, Artifact, Digest
+    from envbox.workshop import Workshop
+
+
+@dataclass(frozen=True)
+class GroupWork:
+    """What a manager needs to lay out and to configure one group of packages."""
+
+    distro: Distro
+    name: str
+    requested: tuple[str, ...]
+    digests: tuple[Digest, ...]
+    """Of the group's artifacts, in the lock's order."""
+    below: View
+    """All layers under this one, the group's unpacked layer included when it is configured."""
+    read_below: Callable[[str], str]
+    """Text of a file in the layers below, empty if there is none."""
+    is_base: bool
+
+
+class Manager(Protocol):
+    """A package manager. Its `archive` values are its own; others only hand them back."""
+
+    def open_archive(
+        self, distro: Distro, base: Base, architecture: Architecture, keys: Sequence[bytes], workshop: Workshop
+    ) -> Any:
+        """Fetch and verify the package lists. Raises NetworkFailed, SignatureInvalid."""
+
+    def states(self, archive: Any) -> tuple[ArchiveState, ...]:
+        """Its signed identity, for the lock."""
+
+    def base_artifacts(self, archive: Any, distro: Distro, requests: Sequence[PackageRequest]) -> tuple[Artifact, ...]:
+        """What a base of the release consists of, with the versions that `requests` pin."""
+
+    def check_names(self, archive: Any, requests: Sequence[PackageRequest], distribution: str) -> None:
+        """Raises UnknownPackage for what does not exist, with near names."""
+
+    def solve(self, archive: Any, sandbox: BuildSandbox, requests: Sequence[PackageRequest]) -> tuple[Artifact, ...]:
+        """What to install above the sandbox's root. Raises Unsatisfiable."""
+
+    def add_tree(self, store: Store, digest: Digest, read: Callable[[], bytes], work: str) -> None:
+        """Have the artifact's unpacked tree in the store. Idempotent. Raises ArtifactHostile."""
+
+    def unpack(self, store: Store, group: GroupWork, folder: str) -> list[Entry]:
+        """Fill the empty `folder` with the group's unpacked layer. Raises BuildFailed."""
+
+    def configure(
+        self, store: Store, group: GroupWork, sandbox: BuildSandbox, log: str, on_step: Callable[[str], None]
+    ) -> None:
+        """Run the group's maintainer scripts in the sandbox, whose upper becomes the layer. Raises BuildFailed."""

@@ -1,0 +1,225 @@
+"""Plan -> Rootfs: builds the layers that are missing, and holds every layer to its recorded digest."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from envbox import libraries
+from envbox.build_sandbox import BuildSandbox
+from envbox.distros import DISTROS
+from envbox.errors import DigestMismatch
+from envbox.managers import MANAGERS, GroupWork
+from envbox.plan import Plan, Step, make_plan
+from envbox.store import difference
+from envbox.store.layers import Layers
+from envbox.store.normalise import normalise
+from envbox.store.owners import read_owners
+from envbox.store.view import View
+from envbox.store.work import exclusive, seal, sweep, work_folder
+
+if TYPE_CHECKING:
+    from envbox.lock import Group, Lock
+    from envbox.store.manifest import Entry
+    from envbox.values import Artifact, Digest
+    from envbox.workshop import Workshop
+
+_UNPACKERS = 2  # xz releases the interpreter's lock; more threads than this only wait for each other
+
+
+@dataclass(frozen=True)
+class Rootfs:
+    """A materialized root file system: its layers, the lowest first, and the lock with all digests recorded."""
+
+    lock: Lock
+    digests: tuple[Digest, ...]
+    trees: tuple[str, ...]
+    built: tuple[Step, ...]
+    """The steps that had to be built this time."""
+
+
+def plan(lock: Lock, workshop: Workshop) -> Plan:
+    """What materializing the lock would do."""
+    return make_plan(lock, Layers(workshop.store).made_from)
+
+
+def materialize(lock: Lock, workshop: Workshop) -> Rootfs:
+    """Have all layers of the lock in the store.
+
+    Raises DigestMismatch where a layer is not what the lock recorded, BuildFailed, HostError, PromiseBroken.
+    """
+    sweep(workshop.store)
+    builder = _Builder(lock, workshop)
+    todo = plan(lock, workshop)
+    if todo.to_build:
+        builder.fetch(todo)
+    for step in todo.steps:
+        builder.take(step)
+    seal(workshop.store, builder.published())
+    layers = Layers(workshop.store)
+    trees = tuple(layers.tree(digest) for digest in builder.digests)
+    return Rootfs(builder.recorded(todo), tuple(builder.digests), trees, tuple(builder.built))
+
+
+class _Builder:
+    """Takes the steps of a plan one after the other, each on top of those before."""
+
+    def __init__(self, lock: Lock, workshop: Workshop) -> None:
+        self.digests: list[Digest] = []
+        self.built: list[Step] = []
+        self._lock = lock
+        self._workshop = workshop
+        self._store = workshop.store
+        self._layers = Layers(workshop.store)
+        self._reporter = workshop.reporter
+        name, _, self._release = lock.request.base.partition(":")
+        self._distro = DISTROS[name]
+        self._manager = MANAGERS[self._distro.manager]
+
+    def fetch(self, todo: Plan) -> None:
+        """Download what the missing layers need; .debs are unpacked while others still come."""
+        groups = {step.index for step in todo.to_build if step.kind != "library"}
+        sets = {step.index for step in todo.to_build if step.kind == "library"}
+        debs = [artifact for index in sorted(groups) for artifact in self._lock.groups[index].artifacts]
+        others = [a for index in sorted(sets) for a in libraries.artifacts_of(self._lock.libraries[index])]
+        archives = {state.name: state.url for state in self._lock.archives}
+        unpacked = {artifact.digest for artifact in debs}
+        self._reporter.start("unpack", "Unpacking packages", len(debs))
+        with work_folder(self._store, "unpack") as work, ThreadPoolExecutor(_UNPACKERS) as pool:
+            futures = []
+
+            def arrived(artifact: Artifact) -> None:
+                if artifact.digest in unpacked:
+                    futures.append(pool.submit(self._unpack_one, artifact, work))
+
+            try:
+                self._workshop.fetch([*debs, *others], archives, arrived)
+                for future in futures:
+                    future.result()
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+        self._reporter.finish("unpack")
+
+    def _unpack_one(self, artifact: Artifact, work: str) -> None:
+        blobs = self._workshop.blobs
+        name = f"{artifact.name} {artifact.version}"
+        self._manager.add_tree(self._store, artifact.digest, partial(blobs.read, artifact.digest, name), work)
+        self._reporter.advance("unpack", 1)
+
+    def take(self, step: Step) -> None:
+        """Have the step's layer, and hold it to the digest that the lock recorded."""
+        digest = step.present
+        if digest is None:
+            waiting = partial(self._reporter.note, f"waiting for another envbox to build: {step.title}")
+            with exclusive(self._store, step.key[:32], waiting):
+                digest = self._layers.made_from(step.key) or self._build(step)
+        if step.recorded and digest != step.recorded:
+            raise self._mismatch(step, digest)
+        self.digests.append(digest)
+
+    def _build(self, step: Step) -> Digest:
+        self._reporter.start(step.key, f"Building {step.title}")
+        with work_folder(self._store, step.kind) as work:
+            digest = self._makers[step.kind](step, work)
+        if step.recorded in {None, digest}:
+            self._layers.remember(step.key, digest)
+        self._reporter.finish(step.key, f"Built {step.title}")
+        self.built.append(step)
+        return digest
+
+    @property
+    def _makers(self) -> dict[str, Callable[[Step, str], Digest]]:
+        return {"unpacked": self._make_unpacked, "configured": self._make_configured, "library": self._make_library}
+
+    def _make_unpacked(self, step: Step, work: str) -> Digest:
+        folder = os.path.join(work, "layer")
+        tree = os.path.join(folder, "tree")
+        os.makedirs(tree)
+        entries = self._manager.unpack(self._store, self._group_work(step), tree)
+        return self._layers.put(folder, entries)
+
+    def _make_configured(self, step: Step, work: str) -> Digest:
+        started = time.time()
+        sandbox = BuildSandbox(self._trees(), work, self._lock.epoch).prepare()
+        log = self._store.path("logs", f"{step.key[:16]}.log")
+        if os.path.exists(log):
+            os.unlink(log)
+        on_step = partial(self._reporter.detail, step.key)
+        self._manager.configure(self._store, self._group_work(step), sandbox, log, on_step)
+        os.unlink(log)
+        return self._put_upper(sandbox, work, self._lock.epoch, started)
+
+    def _make_library(self, step: Step, work: str) -> Digest:
+        started = time.time()
+        sandbox = BuildSandbox(self._trees(), work, libraries.EPOCH).prepare()
+        log = self._store.path("logs", f"{step.key[:16]}.log")
+        libraries.install(self._lock.libraries[step.index], sandbox, self._workshop, log)
+        return self._put_upper(sandbox, work, libraries.EPOCH, started)
+
+    def _put_upper(self, sandbox: BuildSandbox, work: str, epoch: int, started: float) -> Digest:
+        folder = os.path.join(work, "layer")
+        os.makedirs(folder)
+        entries = normalise(sandbox.upper, read_owners(sandbox.owners_file), epoch, started)
+        os.rename(sandbox.upper, os.path.join(folder, "tree"))
+        return self._layers.put(folder, entries)
+
+    def _trees(self) -> tuple[str, ...]:
+        return tuple(self._layers.tree(digest) for digest in self.digests)
+
+    def _group_work(self, step: Step) -> GroupWork:
+        group = self._lock.groups[step.index]
+        return GroupWork(
+            distro=self._distro,
+            name=group.name,
+            requested=group.requested,
+            digests=tuple(artifact.digest for artifact in group.artifacts),
+            below=View(self._layers.entries(digest) for digest in self.digests),
+            read_below=partial(read_below, self._trees()),
+            is_base=step.index == 0,
+        )
+
+    def _mismatch(self, step: Step, digest: Digest) -> DigestMismatch:
+        assert step.recorded
+        message = f"the layer of the {step.title} is {digest.short}, envbox.lock promises {step.recorded.short}"
+        if self._layers.has(step.recorded):
+            differences = difference.describe(self._layers.entries(step.recorded), self._layers.entries(digest))
+            message += ":\n" + "\n".join(f"  {line}" for line in differences)
+        return DigestMismatch(message, hint=f"compare {self._layers.tree(digest)} with the one it should be")
+
+    def published(self) -> list[str]:
+        """Everything put into the store that should outlive a crash of the host."""
+        trees = [self._store.path("packages-v1", a.digest.hex) for group in self._lock.groups for a in group.artifacts]
+        present = [tree for tree in trees if os.path.isdir(tree)] if self.built else []
+        return [*present, *(self._layers.folder(digest) for digest in self.digests)]
+
+    def recorded(self, todo: Plan) -> Lock:
+        """The lock with the digest of every layer."""
+        by_place = {(s.kind, s.index): digest for s, digest in zip(todo.steps, self.digests, strict=True)}
+        groups = tuple(self._recorded_group(group, index, by_place) for index, group in enumerate(self._lock.groups))
+        sets = tuple(replace(s, layer=by_place["library", i]) for i, s in enumerate(self._lock.libraries))
+        return replace(self._lock, groups=groups, libraries=sets)
+
+    def _recorded_group(self, group: Group, index: int, by_place: dict[tuple[str, int], Digest]) -> Group:
+        return replace(group, unpacked=by_place["unpacked", index], configured=by_place["configured", index])
+
+
+def read_below(trees: Sequence[str], path: str) -> str:
+    """Text of the file that stacked `trees` show at `path`, empty if there is none."""
+    for tree in reversed(trees):
+        full = os.path.join(tree, path)
+        if os.path.isfile(full):
+            with open(full, encoding="utf-8", errors="surrogateescape") as file:
+                return file.read()
+    return ""
+
+
+def entries_of(rootfs: Rootfs, workshop: Workshop) -> list[Entry]:
+    """The merged manifest of a root file system, sorted."""
+    layers = Layers(workshop.store)
+    return sorted(View(layers.entries(digest) for digest in rootfs.digests).entries(), key=lambda e: e.path)

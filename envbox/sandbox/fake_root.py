@@ -1,0 +1,53 @@
+"""The seccomp filter of a build: which calls of a fake root are answered how."""
+
+from __future__ import annotations
+
+import os
+
+from envbox.sandbox.seccomp import (
+    AARCH64,
+    ERROR,
+    NATIVE,
+    NOTIFY,
+    X86_64,
+    for_architectures,
+    on_argument,
+    on_numbers,
+    returns,
+)
+
+# asm/unistd_64.h and asm-generic/unistd.h.
+_OWNERSHIP = {
+    X86_64: {92: "chown", 93: "fchown", 94: "lchown", 260: "fchownat"},
+    AARCH64: {54: "fchownat", 55: "fchown"},
+}
+# setuid setgid setreuid setregid setgroups setresuid setresgid setfsuid setfsgid: all ids are this one.
+_IDENTITY = {
+    X86_64: (105, 106, 113, 114, 116, 117, 119, 122, 123),
+    AARCH64: (146, 144, 145, 143, 159, 147, 149, 151, 152),
+}
+# fsync fdatasync sync syncfs sync_file_range: the store makes a finished layer durable, at once.
+_DURABILITY = {X86_64: (74, 75, 162, 306, 277), AARCH64: (82, 83, 81, 267, 84)}
+# The call, and the argument that holds the mode.
+_DEVICES = {X86_64: ((133, 1), (259, 2)), AARCH64: ((33, 2),)}
+_TYPE, _CHARACTER, _BLOCK = 0o170000, 0o020000, 0o060000
+
+
+def supported() -> bool:
+    """Whether this machine's system calls are known."""
+    return os.uname().machine in NATIVE
+
+
+def ownership_calls() -> dict[int, str]:
+    """Number -> name of the calls that are asked about."""
+    return _OWNERSHIP[NATIVE[os.uname().machine]]
+
+
+def program() -> bytes:
+    """The filter: ownership is asked about, identity, durability and device nodes succeed without effect."""
+    architecture = NATIVE[os.uname().machine]
+    rows = on_numbers(tuple(_OWNERSHIP[architecture]), returns(NOTIFY))
+    rows += on_numbers(_IDENTITY[architecture] + _DURABILITY[architecture], returns(ERROR))
+    for number, argument in _DEVICES[architecture]:
+        rows += on_numbers((number,), on_argument(argument, (_CHARACTER, _BLOCK), ERROR, mask=_TYPE))
+    return for_architectures([(architecture, rows)])

@@ -1,0 +1,24 @@
+"""The file that lists the owners of what cannot carry an extended attribute: symbolic links, pipes, sockets.
+
+One line each: "uid:gid path", the path relative to the root, a backslash and a newline in it as "\\\\" and "\\n".
+"""
+
+from __future__ import annotations
+
+import os
+
+
+def format_owner(path: bytes, uid: int, gid: int) -> bytes:
+    """One line of the file."""
+    return b"%d:%d %s\n" % (uid, gid, path.replace(b"\\", b"\\\\").replace(b"\n", b"\\n"))
+
+
+def parse_owners(data: bytes) -> dict[str, tuple[int, int]]:
+    """Path -> (uid, gid) of everything the file lists."""
+    owners = {}
+    for line in data.splitlines():
+        ids, _, path = line.partition(b" ")
+        uid, _, gid = ids.partition(b":")
+        plain = b"\\".join(part.replace(b"\\n", b"\n") for part in path.split(b"\\\\"))
+        owners[os.fsdecode(plain)] = (int(uid), int(gid))
+    return owners

@@ -1,0 +1,85 @@
+"""Seccomp filters, assembled by hand. Warm path: no struct, no libseccomp.
+
+Numbers: linux/filter.h, linux/seccomp.h, linux/audit.h, asm/unistd.h of each architecture. A filter's first rows
+sort by architecture; a process of an architecture that a filter does not know is left alone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+from envbox.sandbox.syscalls import control, system_call
+
+ALLOW, NOTIFY, ERROR = 0x7FFF0000, 0x7FC00000, 0x00050000  # ERROR + errno; ERROR + 0 is success undone
+X86_64, I386, AARCH64, ARM = 0xC000003E, 0x40000003, 0xC00000B7, 0x40000028
+NATIVE = {"x86_64": X86_64, "aarch64": AARCH64}
+_LOAD, _EQUAL, _AND, _RETURN = 0x20, 0x15, 0x54, 0x06
+_AT_NUMBER, _AT_ARCHITECTURE, _AT_ARGUMENTS = 0, 4, 16
+_SECCOMP = {"x86_64": 317, "aarch64": 277}
+_X32 = 0x40000000
+_EPERM = 1
+_IOCTL = ((X86_64, (16, _X32 + 514)), (I386, (54,)), (AARCH64, (29,)), (ARM, (54,)))
+_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+def instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    """One row of a filter."""
+    return code.to_bytes(2, sys.byteorder) + bytes((if_true, if_false)) + value.to_bytes(4, sys.byteorder)
+
+
+def returns(action: int) -> bytes:
+    """The row that ends a filter with `action`."""
+    return instruction(_RETURN, action)
+
+
+def on_numbers(numbers: tuple[int, ...], action: bytes) -> bytes:
+    """Rows that run `action`, which must return, for these system calls."""
+    skip = len(action) // 8
+    return b"".join(instruction(_EQUAL, number, 0, skip) + action for number in numbers)
+
+
+def on_argument(index: int, values: tuple[int, ...], action: int, *, mask: int = 0xFFFFFFFF) -> bytes:
+    """Rows that return `action` where the low half of an argument is one of `values`, and else allow."""
+    rows = [instruction(_LOAD, _AT_ARGUMENTS + 8 * index), instruction(_AND, mask)]
+    rows += [instruction(_EQUAL, value, 0, 1) + returns(action) for value in values]
+    return b"".join(rows) + returns(ALLOW)
+
+
+def for_architectures(blocks: list[tuple[int, bytes]]) -> bytes:
+    """A whole filter: for each architecture the rows that look at the number of the call."""
+    program = instruction(_LOAD, _AT_ARCHITECTURE)
+    for architecture, rows in blocks:
+        block = instruction(_LOAD, _AT_NUMBER) + rows + returns(ALLOW)
+        program += instruction(_EQUAL, architecture, 0, len(block) // 8) + block
+    return program + returns(ALLOW)
+
+
+def install(program: bytes) -> None:
+    """Puts a filter on this process and all that come from it; needs no_new_privs."""
+    structure, _buffer = _structure(program)
+    control(22, 2, ctypes.addressof(structure))
+
+
+def install_with_listener(program: bytes) -> int:
+    """As `install`; the descriptor returned is where NOTIFY calls are answered."""
+    structure, _buffer = _structure(program)
+    return system_call(_SECCOMP[os.uname().machine], 1, 8, ctypes.addressof(structure))
+
+
+def _structure(program: bytes) -> tuple[_Program, ctypes.Array[ctypes.c_char]]:
+    buffer = ctypes.create_string_buffer(program, len(program))
+    return _Program(len(program) // 8, ctypes.addressof(buffer)), buffer
+
+
+def protect_terminal() -> None:
+    """Forbids typing into the caller's terminal (TIOCSTI, TIOCLINUX), which would be a way out."""
+    if sys.byteorder != "little":
+        return
+    refuse = on_argument(1, (_TIOCSTI, _TIOCLINUX), ERROR + _EPERM)
+    install(for_architectures([(architecture, on_numbers(ioctl, refuse)) for architecture, ioctl in _IOCTL]))

@@ -1,0 +1,191 @@
+"""The Linux calls that Python's os module lacks; each raises OSError. Warm path: os, sys and ctypes only.
+
+Numbers are those of the kernel's uapi headers: linux/mount.h, linux/prctl.h, linux/sched.h, linux/fcntl.h and
+asm/unistd.h. System calls from 424 on have one number on every architecture.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+NEWNS, NEWCGROUP, NEWUTS, NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
+NEWUSER, NEWPID, NEWNET = 0x10000000, 0x20000000, 0x40000000
+
+ATTRIBUTE_READ_ONLY, ATTRIBUTE_NOSUID, ATTRIBUTE_NODEV, ATTRIBUTE_NOEXEC = 1, 2, 4, 8
+MS_REMOUNT, MS_BIND, MS_RECURSIVE, MS_PRIVATE = 0x20, 0x1000, 0x4000, 0x40000
+MOUNT_DETACH = 2
+
+_OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT, _CLOSE_RANGE, _MOUNT_SETATTR = (
+    428, 429, 430, 431, 432, 436, 442,
+)  # fmt: skip
+_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "loongarch64": 219, "ppc64le": 271, "s390x": 280}
+_CLOEXEC = 0o2000000
+_AT_EMPTY_PATH, _AT_RECURSIVE = 0x1000, 0x8000
+_CLOSE_RANGE_CLOEXEC = 4
+_SET_DEATH_SIGNAL, _SET_DUMPABLE, _DROP_BOUNDING, _SET_NO_NEW_PRIVILEGES, _AMBIENT = 1, 4, 24, 38, 47
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+
+
+def check(result: int) -> int:
+    """The result of a libc call, or its errno as an OSError."""
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def system_call(number: int, *arguments: int | bytes | ctypes.Array[ctypes.c_char] | None) -> int:
+    """syscall(2); integers are passed at the full width of a register."""
+    wide = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
+    return check(libc.syscall(ctypes.c_long(number), *wide))
+
+
+def control(option: int, second: int = 0, third: int = 0) -> int:
+    """prctl(2)."""
+    zero = ctypes.c_ulong(0)
+    return check(libc.prctl(option, ctypes.c_ulong(second), ctypes.c_ulong(third), zero, zero))
+
+
+def unshare(flags: int) -> None:
+    """unshare(2)."""
+    check(libc.unshare(flags))
+
+
+def mount(source: bytes | None, target: bytes, kind: bytes | None, flags: int, options: bytes | None) -> None:
+    """mount(2)."""
+    check(libc.mount(source, target, kind, ctypes.c_ulong(flags), options))
+
+
+def new_filesystem(kind: str, options: list[tuple[str, str]], attributes: int) -> int:
+    """A file system mounted nowhere yet, as a descriptor of its root. An option without a value is a flag."""
+    context = system_call(_FSOPEN, kind.encode(), 1)
+    try:
+        for name, value in options:
+            command, text = (1, os.fsencode(value)) if value else (0, None)
+            system_call(_FSCONFIG, context, command, name.encode(), text, 0)
+        system_call(_FSCONFIG, context, 6, None, None, 0)
+        return system_call(_FSMOUNT, context, 1, attributes)
+    except OSError as error:
+        raise OSError(error.errno, _kernel_says(context) or error.strerror) from error
+    finally:
+        os.close(context)
+
+
+def _kernel_says(context: int) -> str:
+    """The messages the kernel left in a file system context."""
+    lines = []
+    try:
+        while True:
+            lines.append(os.read(context, 1024).decode("utf-8", "replace").strip())
+    except OSError:
+        return "; ".join(lines)
+
+
+def clone_tree(descriptor: int, *, recursive: bool) -> int:
+    """A detached copy of the mount that `descriptor` stands on, from that point down."""
+    flags = 1 | _CLOEXEC | _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
+    return system_call(_OPEN_TREE, descriptor, b"", flags)
+
+
+def set_attributes(tree: int, attributes: int, *, recursive: bool) -> None:
+    """Adds mount attributes, to the mounts below as well if `recursive`; none is ever taken away."""
+    fields = attributes.to_bytes(8, sys.byteorder) + bytes(24)
+    flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
+    system_call(_MOUNT_SETATTR, tree, b"", flags, fields, len(fields))
+
+
+def attach(tree: int, target: int) -> None:
+    """Mounts a detached tree on the file or folder that `target` is a descriptor of."""
+    system_call(_MOVE_MOUNT, tree, b"", target, b"", 0x44)
+
+
+def change_root(descriptor: int) -> None:
+    """Makes a mounted folder the root of this mount namespace and lets go of the old root altogether."""
+    os.fchdir(descriptor)
+    check(libc.pivot_root(b".", b"."))
+    check(libc.umount2(b".", MOUNT_DETACH))
+    os.chdir("/")
+
+
+def set_hostname(name: str) -> None:
+    """sethostname(2)."""
+    encoded = os.fsencode(name)
+    check(libc.sethostname(encoded, ctypes.c_size_t(len(encoded))))
+
+
+def bring_up_loopback() -> None:
+    """Sets the interface `lo` of this network namespace up."""
+    channel = check(libc.socket(2, 2 | _CLOEXEC, 0))
+    try:
+        request = ctypes.create_string_buffer(b"lo", 40)
+        check(libc.ioctl(channel, ctypes.c_ulong(0x8913), request))
+        flags = int.from_bytes(request.raw[16:18], sys.byteorder) | 1
+        request[16:18] = flags.to_bytes(2, sys.byteorder)
+        check(libc.ioctl(channel, ctypes.c_ulong(0x8914), request))
+    finally:
+        os.close(channel)
+
+
+def new_session_keyring() -> None:
+    """Joins a fresh session keyring, so that the caller's is out of reach; kernels without keys have none."""
+    number = _KEYCTL.get(os.uname().machine)
+    if number is None:
+        return
+    try:
+        system_call(number, 1, None)
+    except OSError as error:
+        if error.errno not in (38, 1, 122):  # ENOSYS, EPERM in some containers, EDQUOT
+            raise
+
+
+def die_with_parent() -> None:
+    """SIGKILL for this process as soon as its parent ends."""
+    control(_SET_DEATH_SIGNAL, 9)
+
+
+def hide_from_tracers() -> None:
+    """Keeps this process's memory, environment and descriptors from everything in its own user namespace."""
+    control(_SET_DUMPABLE, 0)
+
+
+def forbid_new_privileges() -> None:
+    """No exec from here on gains privileges."""
+    control(_SET_NO_NEW_PRIVILEGES, 1)
+
+
+def drop_capabilities() -> None:
+    """Empties every capability set of this process, the bounding and ambient ones included."""
+    for capability in range(64):
+        try:
+            control(_DROP_BOUNDING, capability)
+        except OSError:
+            break  # past the last capability this kernel knows
+    control(_AMBIENT, 4)
+    header = (0x20080522).to_bytes(4, sys.byteorder) + bytes(4)
+    check(libc.capset(header, bytes(24)))
+
+
+def close_descriptors(keep: tuple[int, ...]) -> None:
+    """Closes every descriptor above 2 that is not in `keep`."""
+    first = 3
+    try:
+        for descriptor in sorted(number for number in keep if number > 2):
+            if descriptor > first:
+                system_call(_CLOSE_RANGE, first, descriptor - 1, 0)
+            first = descriptor + 1
+        system_call(_CLOSE_RANGE, first, 0xFFFFFFFF, 0)
+    except OSError:
+        for entry in os.listdir("/proc/self/fd"):
+            if int(entry) > 2 and int(entry) not in keep:
+                _close_quietly(int(entry))
+
+
+def _close_quietly(descriptor: int) -> None:
+    try:
+        os.close(descriptor)
+    except OSError:
+        return

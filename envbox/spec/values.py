@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Base:
+    """The distribution an environment starts from. `release` is canonical, `key` relative to the project."""
+
+    distro: str
+    release: str
+    mirror: str = ""
+    security_mirror: str = ""
+    key: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.distro}:{self.release}"
+
+
+@dataclass(frozen=True, order=True)
+class PackageRequest:
+    """A package of the distribution that was asked for; no `version`: the one its archive prefers."""
+
+    name: str
+    version: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.version}" if self.version else self.name
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A folder or file of the host that a session sees. `source` and `target` are absolute and normalised."""
+
+    target: str
+    source: str = ""
+    name: str = ""
+    access: str = "write"
+    """`read` or `write`."""
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """What a session gets besides the root file system."""
+
+    shell: str = "bash"
+    volumes: tuple[Volume, ...] = ()
+
+
+@dataclass(frozen=True)
+class PythonLibraries:
+    """Normalised PEP 508 requirements in the order written; no `index`: PyPI."""
+
+    requirements: tuple[str, ...]
+    index: str = ""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """An envbox.toml, checked. `packages` are sorted and unique, `variables` are sorted."""
+
+    name: str
+    base: Base
+    packages: tuple[PackageRequest, ...] = ()
+    python: PythonLibraries | None = None
+    variables: tuple[tuple[str, str], ...] = ()
+    session: SessionOptions = SessionOptions()
+    sources: tuple[str, ...] = ()
+    """Files besides envbox.toml that it was read from, relative to the project's folder."""

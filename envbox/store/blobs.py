@@ -1,0 +1,59 @@
+"""Artifacts as downloaded, by digest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from envbox.errors import ArtifactMismatch
+from envbox.store import Store
+from envbox.values import Digest
+
+
+class Blobs:
+    """The store's artifacts. A file at `path(digest)` is complete and was verified when it was put there."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def path(self, digest: Digest) -> str:
+        """Where the blob is, or would be."""
+        return self._store.path("blobs", "sha256", digest.hex)
+
+    def has(self, digest: Digest) -> bool:
+        """True if the blob is here."""
+        return os.path.exists(self.path(digest))
+
+    def partial(self, digest: Digest) -> str:
+        """Where a download of the blob is gathered, so that a later one can go on from there."""
+        return self.path(digest) + ".part"
+
+    def commit(self, digest: Digest) -> str:
+        """The verified file at `partial(digest)` becomes the blob. Idempotent. Returns its path."""
+        target = self.path(digest)
+        if not os.path.exists(target):
+            os.replace(self.partial(digest), target)
+        return target
+
+    def put(self, data: bytes) -> Digest:
+        """Keep `data`; returns its digest. Idempotent."""
+        digest = Digest(hashlib.sha256(data).hexdigest())
+        if not self.has(digest):
+            temporary = f"{self.path(digest)}.{os.getpid()}"
+            with open(temporary, "wb") as file:
+                file.write(data)
+            os.replace(temporary, self.path(digest))
+        return digest
+
+    def read(self, digest: Digest, name: str) -> bytes:
+        """The blob's bytes, checked again: a disk that rots must not reach a layer. Raises ArtifactMismatch."""
+        path = self.path(digest)
+        with open(path, "rb") as file:
+            data = file.read()
+        if hashlib.sha256(data).hexdigest() != digest.hex:
+            os.unlink(path)
+            raise ArtifactMismatch(
+                f"{name}: the copy in the store is damaged and was removed: {path}",
+                hint="run the same command again to download it anew",
+            )
+        return data

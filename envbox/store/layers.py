@@ -1,0 +1,59 @@
+"""Layers by digest, and which inputs gave which digest."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from envbox.store import manifest
+from envbox.store.work import is_whole, publish, write_file
+from envbox.values import Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from envbox.store import Store
+    from envbox.store.manifest import Entry
+
+
+class Layers:
+    """The store's layers. One that `has` finds is complete; nothing ever changes it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def folder(self, digest: Digest) -> str:
+        """Where the layer's tree and manifest are."""
+        return self._store.path("layers-v1", digest.hex)
+
+    def tree(self, digest: Digest) -> str:
+        """The layer's root folder."""
+        return os.path.join(self.folder(digest), "tree")
+
+    def has(self, digest: Digest) -> bool:
+        """True if the layer is here, whole."""
+        return is_whole(self.folder(digest))
+
+    def entries(self, digest: Digest) -> list[Entry]:
+        """The layer's manifest."""
+        return manifest.read(self.folder(digest))
+
+    def made_from(self, key: str) -> Digest | None:
+        """The digest of the layer that was made from the inputs `key` stands for, if it is here."""
+        try:
+            with open(self._store.path("keys-v1", key), encoding="ascii") as file:
+                digest = Digest.parse(file.read().strip())
+        except (OSError, ValueError):
+            return None
+        return digest if self.has(digest) else None
+
+    def put(self, folder: str, entries: Iterable[Entry]) -> Digest:
+        """Keep the work folder with a finished tree/ as a layer. Idempotent; the work folder is gone afterwards."""
+        complete, digest = manifest.measure(os.path.join(folder, "tree"), entries)
+        manifest.write(folder, complete)
+        publish(folder, self.folder(digest))
+        return digest
+
+    def remember(self, key: str, digest: Digest) -> None:
+        """`key` gives `digest`, from now on."""
+        write_file(self._store.path("keys-v1", key), f"{digest}\n".encode())

@@ -1,0 +1,217 @@
+"""What a tree holds, entry by entry, and the digest that is its identity.
+
+The digest is the sha256 of the tree's canonical tar, which is also the DiffID of the OCI layer made of it
+(OCI image specification, layer.md). It is computed from the manifest, never from the disk's accidents: owners,
+clamped times and modes stand in the entries.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from envbox.formats import tar
+from envbox.values import Digest
+
+OWNER_ATTRIBUTE = "user.envbox.owner"
+_OPAQUE_ATTRIBUTE = "user.overlay.opaque"
+_CAPABILITY = "security.capability"
+_BLOCK = 1 << 20
+
+
+class Entry(NamedTuple):
+    """One path of a tree. `kind`: file, directory, symlink, hardlink, fifo, whiteout or opaque.
+
+    `opaque` is a directory that hides what lower layers have at its path; a whiteout hides one path.
+    `target` is a symlink's text or the path a hardlink shares its content with. `digest` is a file's sha256.
+    """
+
+    path: str
+    kind: str
+    mode: int
+    uid: int
+    gid: int
+    mtime: int
+    size: int = 0
+    digest: str = ""
+    target: str = ""
+    xattrs: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_directory(self) -> bool:
+        """True for both kinds of directories."""
+        return self.kind in {"directory", "opaque"}
+
+
+def dumps(entries: Iterable[Entry]) -> str:
+    """One JSON array a line."""
+    return "".join(json.dumps(entry, separators=(",", ":")) + "\n" for entry in entries)
+
+
+def loads(text: str) -> list[Entry]:
+    """The inverse of `dumps`."""
+    return [_entry_of(json.loads(line)) for line in text.splitlines()]
+
+
+def _entry_of(row: list[object]) -> Entry:
+    *plain, xattrs = row
+    return Entry(*plain, tuple((name, value) for name, value in xattrs))  # type: ignore[arg-type,misc,attr-defined]
+
+
+def read(folder: str) -> list[Entry]:
+    """The manifest kept beside the tree in `folder`."""
+    with open(os.path.join(folder, "manifest"), encoding="utf-8") as file:
+        return loads(file.read())
+
+
+def write(folder: str, entries: Iterable[Entry]) -> None:
+    """Keep the manifest beside the tree in `folder`."""
+    with open(os.path.join(folder, "manifest"), "w", encoding="utf-8") as file:
+        file.write(dumps(entries))
+
+
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """Sorted by the bytes of the path: parents before what is in them, the same under every locale."""
+    return sorted(entries, key=lambda entry: os.fsencode(entry.path))
+
+
+def scan(tree: str, owners: Mapping[str, tuple[int, int]]) -> Iterator[Entry]:
+    """What is on disk below `tree`, the tree itself first; files come without their digest.
+
+    Owners are those recorded by the build sandbox: in an attribute, or in `owners` for symlinks.
+    """
+    first_names: dict[tuple[int, int], str] = {}
+    for path, status in _walk(tree):
+        yield _scanned(tree, path, status, owners, first_names)
+
+
+def _walk(tree: str) -> Iterator[tuple[str, os.stat_result]]:
+    yield "", os.lstat(tree)
+    pending = [""]
+    while pending:
+        folder = pending.pop()
+        with os.scandir(os.path.join(tree, folder)) as found:
+            names = sorted((entry.name for entry in found), key=os.fsencode)
+        for name in names:
+            path = f"{folder}/{name}" if folder else name
+            status = os.lstat(os.path.join(tree, path))
+            yield path, status
+            if stat.S_ISDIR(status.st_mode):
+                pending.append(path)
+
+
+def _scanned(
+    tree: str,
+    path: str,
+    status: os.stat_result,
+    owners: Mapping[str, tuple[int, int]],
+    first_names: dict[tuple[int, int], str],
+) -> Entry:
+    kind, target, xattrs = _kind_of(status), "", ()
+    full = os.path.join(tree, path)
+    uid, gid = owners.get(path, (0, 0))
+    if kind == "symlink":
+        target = os.readlink(full)
+    elif kind != "whiteout":
+        attributes = os.listxattr(full, follow_symlinks=False)
+        if OWNER_ATTRIBUTE in attributes:
+            uid, gid = parse_owner(os.getxattr(full, OWNER_ATTRIBUTE))
+        if _CAPABILITY in attributes:
+            xattrs = ((_CAPABILITY, _portable_capability(os.getxattr(full, _CAPABILITY)).hex()),)
+        if _OPAQUE_ATTRIBUTE in attributes:
+            kind = "opaque"
+    if kind == "file" and status.st_nlink > 1:
+        first = first_names.setdefault((status.st_dev, status.st_ino), path)
+        if first != path:
+            kind, target = "hardlink", first
+    mode = 0o777 if kind == "symlink" else stat.S_IMODE(status.st_mode)
+    size = status.st_size if kind == "file" else 0
+    return Entry(path, kind, mode, uid, gid, int(status.st_mtime), size, "", target, xattrs)
+
+
+def _kind_of(status: os.stat_result) -> str:
+    mode = status.st_mode
+    if stat.S_ISCHR(mode) and status.st_rdev == 0:
+        return "whiteout"  # overlayfs.rst: a whiteout is a character device 0/0
+    kinds = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink", stat.S_IFIFO: "fifo"}
+    return kinds.get(stat.S_IFMT(mode), "socket")
+
+
+def parse_owner(value: bytes) -> tuple[int, int]:
+    """The owner in an attribute's value, `uid:gid`."""
+    uid, _, gid = value.partition(b":")
+    return int(uid), int(gid)
+
+
+def _portable_capability(value: bytes) -> bytes:
+    # linux/capability.h: revision 3 carries the user id of a namespace's root, which differs by host; 2 does not.
+    magic = struct.unpack_from("<I", value)[0]
+    if magic >> 24 == 3:
+        return struct.pack("<I", (magic & 0x00FFFFFF) | 0x02000000) + value[4:20]
+    return value
+
+
+def measure(tree: str, entries: Iterable[Entry]) -> tuple[list[Entry], Digest]:
+    """Sort, add the digest of every file that has none, and compute the digest of the canonical tar."""
+    whole = hashlib.sha256()
+    complete = []
+    for entry in _first_names_first(in_order(entries)):
+        if entry.kind != "file":
+            whole.update(tar.pack(_member(entry), 0))
+            if entry.kind == "opaque":
+                whole.update(tar.pack(_opaque_marker(entry), 0))
+            complete.append(entry)
+            continue
+        whole.update(tar.pack(_member(entry), entry.size))
+        with open(os.path.join(tree, entry.path), "rb") as file:
+            content = file.read(_BLOCK)
+            own = None if entry.digest else hashlib.sha256(content)
+            whole.update(content)
+            while len(content) == _BLOCK:
+                content = file.read(_BLOCK)
+                whole.update(content)
+                if own:
+                    own.update(content)
+        whole.update(tar.padding(entry.size))
+        complete.append(entry._replace(digest=own.hexdigest()) if own else entry)
+    whole.update(tar.END)
+    return complete, Digest(whole.hexdigest())
+
+
+def _first_names_first(entries: list[Entry]) -> list[Entry]:
+    """Of names that share one file the first in order is the file, whatever the artifact's own order was."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.kind == "hardlink":
+            groups.setdefault(entry.target, []).append(entry)
+    swapped: dict[str, Entry] = {}
+    by_path = {entry.path: entry for entry in entries if entry.path in groups}
+    for target, links in groups.items():
+        original = by_path[target]
+        first, *others = in_order([original, *links])
+        swapped[first.path] = original._replace(path=first.path)
+        swapped.update((other.path, links[0]._replace(path=other.path, target=first.path)) for other in others)
+    return [swapped.get(entry.path, entry) for entry in entries]
+
+
+def _member(entry: Entry) -> tar.Member:
+    path, kind = entry.path, entry.kind
+    if kind == "whiteout":
+        folder, _, name = path.rpartition("/")
+        path, kind = (f"{folder}/.wh.{name}" if folder else f".wh.{name}"), "file"
+    elif kind == "opaque":
+        kind = "directory"
+    xattrs = tuple((name, bytes.fromhex(value)) for name, value in entry.xattrs)
+    return tar.Member(
+        path, kind, entry.mode, entry.uid, entry.gid, entry.mtime, entry.target, memoryview(b""), xattrs, (0, 0)
+    )
+
+
+def _opaque_marker(entry: Entry) -> tar.Member:
+    path = f"{entry.path}/.wh..wh..opq" if entry.path else ".wh..wh..opq"
+    return tar.Member(path, "file", 0o644, 0, 0, 0, "", memoryview(b""), (), (0, 0))

@@ -1,0 +1,124 @@
+"""One table of what a build leaves behind by accident, and its cure.
+
+Rows follow the survey of what breaks reproducibility in Debian root file systems: random keys and ids, logs,
+previous states, caches of inode numbers. Times are clamped for every file, and owners come from their record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import os
+from collections.abc import Callable, Mapping
+
+from envbox.store import manifest
+from envbox.store.manifest import Entry
+from envbox.store.work import remove_tree
+
+REMOVED = (
+    "var/cache/ldconfig/aux-cache",  # inode numbers and times of libraries
+    "var/log/dpkg.log",
+    "var/log/alternatives.log",
+    "var/log/bootstrap.log",
+    "var/log/apt/*",
+    "var/log/fontconfig.log",  # in the order of the file system
+    "var/lib/dpkg/*-old",  # the state before the last package
+    "var/lib/dpkg/lock",
+    "var/lib/dpkg/lock-frontend",
+    "var/lib/dpkg/triggers/Lock",
+    "var/lib/dpkg/triggers/Unincorp",
+    "var/lib/dpkg/updates/*",
+    "var/cache/debconf/*-old",
+    "etc/passwd-",
+    "etc/group-",
+    "etc/shadow-",
+    "etc/gshadow-",
+    "etc/subuid-",
+    "etc/subgid-",
+    "etc/.pwd.lock",
+    "var/cache/apt/*.bin",
+    "var/cache/apt/archives/*",
+    "var/lib/apt/lists/*",
+    "var/lib/dbus/machine-id",
+    "etc/ssh/ssh_host_*_key",  # private keys that every copy of the environment would share
+    "etc/ssh/ssh_host_*_key.pub",
+    "etc/ssl/private/ssl-cert-snakeoil.key",
+    "etc/ssl/certs/ssl-cert-snakeoil.pem",
+    "etc/nvme/hostid",
+    "etc/nvme/hostnqn",
+    "etc/apt/trustdb.gpg",
+    "var/lib/systemd/random-seed",
+    "var/lib/systemd/credential.secret",
+    "var/lib/systemd/catalog/database",
+    "etc/console-setup/cached_*",
+    "usr/share/info/dir.old",
+    "run/*",
+    "tmp/*",
+    "root/.cache",
+)
+"""Paths, as shell patterns that do not cross folders, that no layer has."""
+
+EMPTIED = ("etc/machine-id",)
+"""Files that must exist and must say nothing."""
+
+_OVERLAY_ATTRIBUTES = "user.overlay."
+_KEPT_ATTRIBUTES = frozenset({"user.overlay.opaque"})
+
+
+def normalise(
+    tree: str, owners: Mapping[str, tuple[int, int]], epoch: int, started: float
+) -> list[Entry]:
+    """Apply the table to the upper folder of a build that began at `started`; returns its entries.
+
+    Nothing keeps a time after `epoch`, nor one of this build on a host whose clock is behind it.
+    """
+    _apply(tree, REMOVED, remove_tree)
+    _apply(tree, EMPTIED, _empty)
+    _drop_links_to(tree, "etc/ssl/certs", "ssl-cert-snakeoil.pem")
+    entries = [_clamped(entry, epoch, started) for entry in manifest.scan(tree, owners)]
+    for entry in reversed(entries):
+        full = os.path.join(tree, entry.path)
+        _strip_attributes(full, entry)
+        if entry.kind not in {"whiteout", "hardlink"}:
+            os.utime(full, (entry.mtime, entry.mtime), follow_symlinks=False)
+    return [entry for entry in entries if entry.kind != "socket"]
+
+
+def _apply(tree: str, patterns: tuple[str, ...], action: Callable[[str], None]) -> None:
+    for pattern in patterns:
+        folder, _, name = pattern.rpartition("/")
+        full = os.path.join(tree, folder)
+        if not os.path.isdir(full) or os.path.realpath(full) != os.path.join(os.path.realpath(tree), folder):
+            continue  # a link could lead out of the tree
+        for found in fnmatch.filter(os.listdir(full), name):
+            action(os.path.join(full, found))
+
+
+def _empty(path: str) -> None:
+    if os.path.isfile(path) and not os.path.islink(path):
+        os.truncate(path, 0)
+
+
+def _drop_links_to(tree: str, folder: str, target: str) -> None:
+    full = os.path.join(tree, folder)
+    if os.path.isdir(full):
+        for name in os.listdir(full):
+            with contextlib.suppress(OSError):
+                if os.readlink(os.path.join(full, name)).endswith(target):
+                    os.unlink(os.path.join(full, name))
+
+
+def _clamped(entry: Entry, epoch: int, started: float) -> Entry:
+    if entry.kind == "whiteout":
+        return entry._replace(mode=0o644, uid=0, gid=0, mtime=0)
+    if entry.mtime > epoch or entry.mtime >= int(started):
+        return entry._replace(mtime=epoch)
+    return entry
+
+
+def _strip_attributes(full: str, entry: Entry) -> None:
+    if entry.kind in {"whiteout", "symlink"}:
+        return
+    for name in os.listxattr(full, follow_symlinks=False):
+        if name.startswith(_OVERLAY_ATTRIBUTES) and name not in _KEPT_ATTRIBUTES:
+            os.removexattr(full, name)

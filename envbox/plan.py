@@ -37,7 +37,7 @@ class Step:
     @property
     def title(self) -> str:
         """For people."""
-        return f"{self.name} libraries" if self.kind == "library" else f"{self.name} packages, {self.kind}"
+        return f"{self.name} libraries" if self.kind == "library" else f"{self.name}, {self.kind}"
 
 
 @dataclass(frozen=True)

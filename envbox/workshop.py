@@ -13,7 +13,7 @@ from envbox.store.blobs import Blobs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from envbox.store import Store
+    from envbox.store.store import Store
     from envbox.values import Artifact
 
 

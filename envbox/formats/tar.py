@@ -116,7 +116,7 @@ def _verify_checksum(header: bytes, field: bytes, path: str) -> None:
 
 def _content(view: memoryview, offset: int, size: int, path: str) -> tuple[memoryview, int]:
     end = offset + size
-    if end > len(view):
+    if not offset <= end <= len(view):
         _refuse(path, "the archive is cut short inside it")
     return view[offset:end], end + -size % BLOCK
 

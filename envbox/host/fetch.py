@@ -285,11 +285,11 @@ class Fetcher:
             return inner
         certificate = error.args[0] if isinstance(error, faults.SSLError) and error.args else None
         if isinstance(certificate, ssl.SSLCertVerificationError):
-            return _Elsewhere(f"its certificate is not trusted here ({certificate.verify_message})")
+            return _Elsewhere(f"the certificate is not trusted here ({certificate.verify_message})")
         if isinstance(error, (faults.LocationValueError, ValueError)):
             return _Elsewhere("the address is not well formed")
         reasons: dict[type[BaseException], str] = {
-            faults.NameResolutionError: "its name cannot be looked up",
+            faults.NameResolutionError: "the name cannot be looked up",
             faults.NewConnectionError: f"no connection ({_system_reason(error)})",
             faults.TimeoutError: f"no answer within {self._stall:g} seconds",
             faults.SSLError: "no encrypted connection could be agreed on",

@@ -33,7 +33,7 @@ EPOCH = 315532800
 
 _TOOL = "/run/envbox-uv"
 _PLACE = "/run/envbox-python"
-_CACHE = f"{PREFIX}/.cache"
+_CACHE = "/opt/envbox/.cache"  # on the file system of PREFIX, so that wheels are linked, not copied
 _PYTHON = "/usr/bin/python3"
 _PYPI = "https://pypi.org/simple"
 _PASSED = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from envbox.distros import Distro
     from envbox.lock import ArchiveState
     from envbox.spec import Base, PackageRequest
-    from envbox.store import Store
+    from envbox.store.store import Store
     from envbox.store.manifest import Entry
     from envbox.store.view import View
     from envbox.values import Architecture, Artifact, Digest

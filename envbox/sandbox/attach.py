@@ -1,4 +1,4 @@
-"""Mounting by descriptor: what is attached has its attributes from the start, and no path is looked up twice."""
+"""Mounting by descriptor: attributes hold from the first moment, and no path is looked up twice."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""What an intercepted chown is about: its arguments, and the file it names as the caller's lookup finds it."""
+"""What an intercepted chown is about: its arguments, and the file that the caller's own lookup finds."""
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 
@@ -40,11 +39,13 @@ class ChownCall:
 
 
 def _signed(value: int) -> int:
-    return ctypes.c_int32(value & 0xFFFFFFFF).value
+    """The low half of a register as the C int that the kernel takes it for."""
+    low = value & 0xFFFFFFFF
+    return low - 0x100000000 if low & 0x80000000 else low
 
 
 class Lookup:
-    """Opens what calls are about. Lives in the mount namespace of the callers, with their usual root as its own."""
+    """Opens what calls are about, from a process with the callers' mount namespace and usual root."""
 
     def __init__(self) -> None:
         self._root = os.open("/", _PATH_ONLY | os.O_DIRECTORY)
@@ -96,20 +97,17 @@ class Lookup:
         memory = os.open(f"{process}/mem", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._processes)
         data = b""
         try:
-            while len(data) < _LONGEST_PATH:
+            while len(data) < _LONGEST_PATH and b"\0" not in data:
                 at = address + len(data)
-                page = os.pread(memory, _PAGE - at % _PAGE, at)  # the next one need not be there
-                if not page:
-                    raise OSError(errno.EFAULT, "path")
-                data += page
-                end = data.find(b"\0")
-                if end >= 0:
-                    return data[:end]
+                data += os.pread(memory, _PAGE - at % _PAGE, at)  # the next page need not be there
         except (OSError, OverflowError) as error:
             raise OSError(errno.EFAULT, "path") from error
         finally:
             os.close(memory)
-        raise OSError(errno.ENAMETOOLONG, "path")
+        path, end, _ = data.partition(b"\0")
+        if not end:
+            raise OSError(errno.ENAMETOOLONG, "path")
+        return path
 
 
 def _as_caller(path: bytes, process: int) -> bytes:

@@ -57,9 +57,7 @@ def mount_devices(place: Target) -> None:
     for name, text in _LINKS:
         os.symlink(text, name, dir_fd=folder)
     options = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "620")]
-    mount_filesystem(
-        "devpts", options, _new_folder(folder, "pts"), ATTRIBUTE_NOSUID | ATTRIBUTE_NOEXEC
-    )
+    mount_filesystem("devpts", options, _new_folder(folder, "pts"), ATTRIBUTE_NOSUID | ATTRIBUTE_NOEXEC)
     shared = _new_folder(folder, "shm")
     mount_tmpfs(shared, 0o1777, ATTRIBUTE_NOSUID | ATTRIBUTE_NODEV | ATTRIBUTE_NOEXEC)
 

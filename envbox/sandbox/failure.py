@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class LaunchError(Exception):
-    """A step of the set-up failed: `stage` is a stable phrase, `errno` the kernel's reason, `detail` the object."""
+    """A step of the set-up failed: `stage` is a stable phrase, `errno` the reason, `detail` the object."""
 
     def __init__(self, stage: str, errno: int, detail: str) -> None:
         reason = os.strerror(errno) if errno else "failed"

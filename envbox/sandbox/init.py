@@ -1,8 +1,7 @@
-"""Process 1 of the sandbox: sets everything up, starts the command, reaps, passes signals on, ends with it."""
+"""Process 1 of the sandbox: sets up, starts the command, reaps, passes signals on, and ends with it."""
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 from time import monotonic
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 READY, FAILED, STOPPED = b"r", b"E", b"s"
 _SAME_EVENT = 0.5  # seconds in which a signal to the whole group and its relayed copy arrive
-_SET_NAME = 15
 
 
 def check(spec: dict[str, Any]) -> None:
@@ -54,11 +52,17 @@ def _live(spec: dict[str, Any], channel: int, mask: set[int]) -> int:
     os.umask(0o022)
     _unshare(spec)
     supervisor = _supervisor(spec)
-    _assemble(spec)
+    writable = mounts.open_writable(spec)
+    _assemble(spec, writable)
     _enter(spec)
     _give_up_privileges(spec)
-    keep = supervisor.descriptors() if supervisor else ()
-    syscalls.close_descriptors((channel, *keep))
+    syscalls.close_descriptors(
+        (
+            channel,
+            *(writable[1:] if writable else ()),
+            *(supervisor.descriptors() if supervisor else ()),
+        )
+    )
     with Stage("command"):
         child = os.fork()
     if child == 0:
@@ -82,15 +86,9 @@ def _die_with_caller(channel: int) -> None:
 
 def _forget_caller() -> None:
     """Overwrites the caller's arguments and environment, which /proc/1 would show inside."""
-    with open("/proc/self/stat", encoding="utf-8", errors="replace") as file:
-        fields = file.read().rpartition(")")[2].split()
-    start, end = int(fields[45]), int(fields[48])
-    if 0 < start < end:
-        ctypes.memset(start, 0, end - start)
-        ctypes.memmove(start, b"envbox", 6)
-    name = ctypes.create_string_buffer(b"envbox")
-    syscalls.control(_SET_NAME, ctypes.addressof(name))
-    syscalls.hide_from_tracers()
+    with Stage("process name"):
+        syscalls.rename_process(b"envbox")
+        syscalls.hide_from_tracers()
 
 
 def _unshare(spec: dict[str, Any]) -> None:
@@ -117,9 +115,9 @@ def _supervisor(spec: dict[str, Any]) -> Supervisor | None:
         return Supervisor(spec["owners"], spec["upper"])
 
 
-def _assemble(spec: dict[str, Any]) -> None:
+def _assemble(spec: dict[str, Any], writable: tuple[int, int] | None) -> None:
     sources = mounts.open_sources(spec)
-    root = mounts.mount_root(spec)
+    root = mounts.mount_root(spec, writable)
     mounts.mount_all(root, spec, sources)
     with Stage("hostname", spec["hostname"]):
         syscalls.set_hostname(spec["hostname"])
@@ -145,7 +143,6 @@ def _give_up_privileges(spec: dict[str, Any]) -> None:
             syscalls.drop_capabilities()
     with Stage("seccomp"):
         seccomp.protect_terminal()
-    syscalls.hide_from_tracers()
 
 
 def _attend(child: int, channel: int, supervisor: Supervisor | None) -> int:

@@ -1,4 +1,4 @@
-"""Assembling the root: the overlay, binds and empty file systems. Runs in the sandbox's own mount namespace."""
+"""Assembling the root, in the mount namespace of the sandbox: the overlay, binds, empty file systems."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from envbox.sandbox.syscalls import (
     ATTRIBUTE_READ_ONLY,
     attach,
     clone_tree,
+    lock,
     new_filesystem,
     set_attributes,
 )
@@ -47,16 +48,25 @@ def _open_source(mount: dict[str, Any]) -> int:
         raise LaunchError("bind source", error.errno or 0, mount["source"]) from error
 
 
-def mount_root(spec: dict[str, Any]) -> int:
+def open_writable(spec: dict[str, Any]) -> tuple[int, int] | None:
+    """Descriptors of the upper and work folders; the second holds a lock that keeps other sandboxes off."""
+    if not spec["upper"]:
+        return None
+    upper = _open_folder("upper", spec["upper"])
+    with Stage("work", spec["work"]):
+        work = os.open(spec["work"], os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    with Stage("upper in use", spec["upper"]):
+        lock(work)
+    _forget_unsynced(work)
+    return upper, work
+
+
+def mount_root(spec: dict[str, Any], writable: tuple[int, int] | None) -> int:
     """Mounts the layers on `spec["root"]` and returns a descriptor of the mounted root."""
     layers = [_open_folder("layer", path) for path in spec["layers"]]
     if not layers:
         raise LaunchError("layer", errno.EINVAL, "no layers")
     place = _open_folder("root", spec["root"])
-    writable: tuple[int, int] | None = None
-    if spec["upper"]:
-        writable = (_open_folder("upper", spec["upper"]), _open_folder("work", spec["work"]))
-        _forget_unsynced(writable[1])
     try:
         if writable is None and len(layers) == 1:
             tree = clone_tree(layers[0], recursive=False)
@@ -66,7 +76,7 @@ def mount_root(spec: dict[str, Any]) -> int:
         attach(tree, place)
     except OSError as error:
         if error.errno not in (errno.ENOSYS, errno.EINVAL):
-            raise LaunchError("overlay", error.errno or 0, error.strerror) from error
+            raise LaunchError("overlay", error.errno or 0, error.strerror or "") from error
         return _mount_root_by_old_means(spec["root"], layers, writable, error)
     return tree
 
@@ -98,6 +108,7 @@ def _overlay_options(layers: list[int], writable: tuple[int, int] | None) -> lis
         options.append(("upperdir", f"/proc/self/fd/{writable[0]}"))
         options.append(("workdir", f"/proc/self/fd/{writable[1]}"))
         options.append(("volatile", ""))  # whoever keeps an upper syncs it; unmounting need not
+        options.append(("uuid", "null"))  # else a random one is written to the upper
     return options
 
 

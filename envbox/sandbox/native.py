@@ -1,6 +1,6 @@
-"""The native back end: enters a root file system by namespaces of our own, with nothing installed on the host.
+"""The native back end: enters a root file system by namespaces of our own, nothing installed on the host.
 
-Part of the warm path of `envbox run`: imports only what a plain session needs, and nothing that is slow to import.
+Part of the warm path of `envbox run`: imports only what a plain session needs, and nothing slow.
 Three processes share the terminal: the caller, process 1 of the sandbox (`init`), and the command.
 """
 
@@ -25,7 +25,7 @@ from envbox.sandbox.signals import (
     forget_input,
     signals,
 )
-from envbox.sandbox.syscalls import NEWPID, NEWUSER, libc, unshare
+from envbox.sandbox.syscalls import NEWPID, NEWUSER, signal_when_ready, unshare
 from envbox.sandbox.terminal import Terminal
 
 TYPE_CHECKING = False
@@ -34,14 +34,12 @@ if TYPE_CHECKING:
 
 __all__ = ["LaunchError", "launch"]
 
-_SET_OWNER, _SET_FLAGS = 8, 4
-
 
 def launch(spec: dict[str, Any]) -> int:
     """Runs the command of a parsed `SandboxSpec` and returns its exit status (128 + n if signal n ended it).
 
-    The caller must have one thread, and can launch once: it is inside the new user namespace afterwards. It stays
-    in the host's mount namespace. Raises LaunchError, before the command has started, if a step fails.
+    The caller must have one thread, and can launch once: it is inside the new user namespace afterwards. It
+    stays in the host's mount namespace. Raises LaunchError, before the command has started, if a step fails.
     """
     init.check(spec)
     _fill_standard_descriptors()
@@ -85,10 +83,8 @@ def _write(path: str, text: str) -> None:
 
 def _run(spec: dict[str, Any], mask: set[int]) -> int:
     news, channel = os.pipe()
-    os.set_blocking(news, False)
     # The kernel sends SIGIO for whatever init writes: signals are then all there is to wait for.
-    libc.fcntl(news, _SET_OWNER, os.getpid())
-    libc.fcntl(news, _SET_FLAGS, os.O_NONBLOCK | os.O_ASYNC)
+    signal_when_ready(news)
     terminal = Terminal()
     with Stage("process namespace"):
         child = os.fork()

@@ -1,6 +1,6 @@
-"""The file that lists the owners of what cannot carry an extended attribute: symbolic links, pipes, sockets.
+r"""The file that lists the owners of what cannot carry an extended attribute: links, pipes, sockets.
 
-One line each: "uid:gid path", the path relative to the root, a backslash and a newline in it as "\\\\" and "\\n".
+One line each: "uid:gid path", the path relative to the root, with a backslash as \\ and a newline as \n.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
 """The supervisor of a fake root: answers changes of ownership by recording the owner that was meant.
 
-Runs in process 1 of a build's sandbox, which has the command's mount namespace and root. Only builds import this.
+Runs in process 1 of a build's sandbox, which has the command's mount namespace and root. Only builds need it.
 """
 
 from __future__ import annotations
 
 import _socket
-import ctypes
 import errno
 import os
 import resource
@@ -19,7 +18,7 @@ from envbox.sandbox.chown_calls import ChownCall, Lookup
 from envbox.sandbox.failure import Stage
 from envbox.sandbox.records import Records
 from envbox.sandbox.seccomp import install_with_listener
-from envbox.sandbox.syscalls import check, libc
+from envbox.sandbox.syscalls import signal_descriptor
 
 _RECEIVE, _SEND, _STILL_VALID = 0xC0502100, 0xC0182101, 0x40082102  # linux/seccomp.h
 _NOTIFICATION = struct.Struct("=QIIiIQ6Q")
@@ -33,8 +32,9 @@ class Supervisor:
         """Opens the host's file and folder, which are out of sight later. Raises OSError."""
         if not fake_root.supported():
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         self._owners = os.open(owners, flags, 0o644) if owners else -1
+        self._earlier = os.pread(self._owners, os.fstat(self._owners).st_size, 0) if owners else b""
         self._upper = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if upper else -1
         self._here, self._there = _socket.socketpair()
         self._calls = fake_root.ownership_calls()
@@ -65,10 +65,11 @@ class Supervisor:
             return
         with Stage("fake root", "/proc"):
             self._lookup = Lookup()
+        with Stage("owners"):
+            self._records.recall(self._earlier)
         with Stage("fake root", "signals"):
             (self._listener,) = struct.unpack("=i", rights[0][2][:4])
-            everything = ctypes.create_string_buffer(b"\xff" * 128, 128)
-            self._alarm = check(libc.signalfd(-1, everything, os.O_CLOEXEC | os.O_NONBLOCK))
+            self._alarm = signal_descriptor()
         self._poll.register(self._listener, select.POLLIN)
         self._poll.register(self._alarm, select.POLLIN)
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -50,7 +50,7 @@ def _execute(argv: list[str], environment: dict[str, str]) -> tuple[int, str]:
     failure = NOT_FOUND, "command not found"
     for place in places:
         try:
-            os.execve(place, argv, environment)
+            os.execve(place, argv, environment)  # noqa: S606 - what this is for
         except OSError as error:
             number = error.errno
         if number == errno.ENOEXEC:
@@ -65,6 +65,6 @@ def _execute(argv: list[str], environment: dict[str, str]) -> tuple[int, str]:
 def _execute_as_script(place: str, argv: list[str], environment: dict[str, str]) -> tuple[int, str]:
     """A file without a first line that names its interpreter is the shell's, as execvp(3) has it."""
     try:
-        os.execve("/bin/sh", ["/bin/sh", place, *argv[1:]], environment)
+        os.execve("/bin/sh", ["/bin/sh", place, *argv[1:]], environment)  # noqa: S606
     except OSError as error:
         return NOT_EXECUTABLE, os.strerror(error.errno or 0)

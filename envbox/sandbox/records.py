@@ -6,15 +6,14 @@ import errno
 import os
 import stat
 
-from envbox.sandbox.owners import format_owner
-from envbox.sandbox.syscalls import check, libc
+from envbox.sandbox.owners import format_owner, parse_owners
+from envbox.sandbox.syscalls import change_owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ATTRIBUTE = "user.envbox.owner"
-_EMPTY_PATH = 0x1000
 _ROOT = (0, 0)
 
 
@@ -24,6 +23,16 @@ class Records:
     def __init__(self) -> None:
         # By device and inode: the owner, and a descriptor that keeps the inode's number from being reused.
         self._remembered: dict[tuple[int, int], tuple[tuple[int, int], int]] = {}
+
+    def recall(self, data: bytes) -> None:
+        """Takes in what `write` wrote at the end of an earlier command on the same root."""
+        for path, owner in parse_owners(data).items():
+            try:
+                descriptor = os.open(f"/{path}", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except OSError:
+                continue  # gone since
+            now = os.fstat(descriptor)
+            self._remembered[now.st_dev, now.st_ino] = (owner, descriptor)
 
     def change(self, descriptor: int, uid: int, gid: int) -> None:
         """Records a chown of what the O_PATH `descriptor` stands for; -1 keeps an id. Raises OSError."""
@@ -37,12 +46,12 @@ class Records:
             return  # a real chown would only copy a lower layer's file up
         # The kernel's own part: permission, read-only mounts, set-id bits cleared, the copy up.
         own_uid, own_gid = (-1 if uid == -1 else 0), (-1 if gid == -1 else 0)
-        check(libc.fchownat(descriptor, b"", own_uid, own_gid, _EMPTY_PATH))
+        change_owner(descriptor, own_uid, own_gid)
         if after != before:
             self._store(descriptor, after)
 
     def write(self, file: int, upper: int) -> None:
-        """Writes the owners of everything in the folder `upper` that cannot hold the attribute and still exists."""
+        """Writes the owners of what in the folder `upper` cannot hold the attribute and still exists."""
         lines = []
         if self._remembered:
             for path in _entries(upper, b""):
@@ -50,7 +59,9 @@ class Records:
                 remembered = self._remembered.get((found.st_dev, found.st_ino))
                 if remembered:
                     lines.append(format_owner(path, *remembered[0]))
-        with open(file, "wb", closefd=False) as stream:
+        os.ftruncate(file, 0)
+        with open(file, "r+b", closefd=False) as stream:
+            stream.seek(0)
             stream.write(b"".join(sorted(lines, key=lambda line: line.partition(b" ")[2])))
 
     def _owner(self, descriptor: int, now: os.stat_result) -> tuple[int, int]:
@@ -106,6 +117,5 @@ def _entries(folder: int, prefix: bytes) -> Iterator[bytes]:
                 yield from _entries(below, prefix + name + b"/")
             finally:
                 os.close(below)
-        elif not entry.is_file(follow_symlinks=False):
-            if not stat.S_ISCHR(entry.stat(follow_symlinks=False).st_mode):
-                yield prefix + name
+        elif stat.S_IFMT(entry.stat(follow_symlinks=False).st_mode) not in (stat.S_IFREG, stat.S_IFCHR):
+            yield prefix + name

@@ -1,16 +1,16 @@
 """Seccomp filters, assembled by hand. Warm path: no struct, no libseccomp.
 
-Numbers: linux/filter.h, linux/seccomp.h, linux/audit.h, asm/unistd.h of each architecture. A filter's first rows
-sort by architecture; a process of an architecture that a filter does not know is left alone.
+Numbers: linux/filter.h, linux/seccomp.h, linux/audit.h, asm/unistd.h of each architecture. A filter's first
+rows sort by architecture; a process of an architecture that a filter does not know is left alone.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 
-from envbox.sandbox.syscalls import control, system_call
+from envbox.sandbox.libc import counted, system_call
+from envbox.sandbox.syscalls import control
 
 ALLOW, NOTIFY, ERROR = 0x7FFF0000, 0x7FC00000, 0x00050000  # ERROR + errno; ERROR + 0 is success undone
 X86_64, I386, AARCH64, ARM = 0xC000003E, 0x40000003, 0xC00000B7, 0x40000028
@@ -22,10 +22,6 @@ _X32 = 0x40000000
 _EPERM = 1
 _IOCTL = ((X86_64, (16, _X32 + 514)), (I386, (54,)), (AARCH64, (29,)), (ARM, (54,)))
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
-
-
-class _Program(ctypes.Structure):
-    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
 def instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
@@ -62,19 +58,12 @@ def for_architectures(blocks: list[tuple[int, bytes]]) -> bytes:
 
 def install(program: bytes) -> None:
     """Puts a filter on this process and all that come from it; needs no_new_privs."""
-    structure, _buffer = _structure(program)
-    control(22, 2, ctypes.addressof(structure))
+    control(22, 2, counted(program, 8))
 
 
 def install_with_listener(program: bytes) -> int:
     """As `install`; the descriptor returned is where NOTIFY calls are answered."""
-    structure, _buffer = _structure(program)
-    return system_call(_SECCOMP[os.uname().machine], 1, 8, ctypes.addressof(structure))
-
-
-def _structure(program: bytes) -> tuple[_Program, ctypes.Array[ctypes.c_char]]:
-    buffer = ctypes.create_string_buffer(program, len(program))
-    return _Program(len(program) // 8, ctypes.addressof(buffer)), buffer
+    return system_call(_SECCOMP[os.uname().machine], 1, 8, counted(program, 8))
 
 
 def protect_terminal() -> None:

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+__all__ = [
+    "CHILD",
+    "CONTINUE",
+    "FORWARDED",
+    "FROM_KERNEL",
+    "FROM_TERMINAL",
+    "INPUT_READY",
+    "RELAYED",
+    "WAITED",
+    "block",
+    "default_child_signal",
+    "forget_input",
+    "signals",
+]
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as signals
+    from typing import Any
 else:
     import _signal as signals
 
@@ -38,7 +54,7 @@ def block() -> set[int]:
     )
 
 
-def default_child_signal() -> object:
+def default_child_signal() -> Any:
     """Makes children be waited for even if the caller's own parent ignored them; the handler before."""
     return signals.signal(CHILD, signals.SIG_DFL)
 

@@ -27,10 +27,12 @@ class Mount:
 class SandboxSpec:
     """Everything a back end needs to run one command in a root file system.
 
-    `layers` are absolute folders, lowest first; `upper` and `work` are the overlay's writable folders on one file
-    system (both "": a read-only root); `root` is an existing empty folder. The caller's own ids appear inside as
-    `uid` and `gid`. `network` is "host" or "none". With `fake_root` changes of ownership are recorded instead
-    of made (extended attribute `user.envbox.owner`), and `owners` is the host file for those that cannot hold it.
+    `layers` are absolute folders, lowest first; `upper` and `work` are the overlay's writable folders on one
+    file system (both "": a read-only root); `root` is an existing empty folder. The caller's own ids appear
+    inside as `uid` and `gid`. `network` is "host" or "none".
+
+    With `fake_root` changes of ownership are not made but recorded: in the attribute `user.envbox.owner`, and
+    for what cannot hold one in the host's file `owners`, which belongs to `upper`: the next command takes it up.
     """
 
     layers: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The Linux calls that Python's os module lacks; each raises OSError. Warm path: os, sys and ctypes only.
+"""The Linux calls that Python's os module lacks; each raises OSError. Part of the warm path.
 
 Numbers are those of the kernel's uapi headers: linux/mount.h, linux/prctl.h, linux/sched.h, linux/fcntl.h and
 asm/unistd.h. System calls from 424 on have one number on every architecture.
@@ -6,9 +6,15 @@ asm/unistd.h. System calls from 424 on have one number on every architecture.
 
 from __future__ import annotations
 
-import ctypes
+import errno
 import os
 import sys
+
+from envbox.sandbox.libc import Buffer, buffer_of, call, clear_memory, system_call
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbox.sandbox.libc import Argument
 
 NEWNS, NEWCGROUP, NEWUTS, NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
 NEWUSER, NEWPID, NEWNET = 0x10000000, 0x20000000, 0x40000000
@@ -24,40 +30,23 @@ _KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "loongarch64": 219, "p
 _CLOEXEC = 0o2000000
 _AT_EMPTY_PATH, _AT_RECURSIVE = 0x1000, 0x8000
 _CLOSE_RANGE_CLOEXEC = 4
-_SET_DEATH_SIGNAL, _SET_DUMPABLE, _DROP_BOUNDING, _SET_NO_NEW_PRIVILEGES, _AMBIENT = 1, 4, 24, 38, 47
-
-libc = ctypes.CDLL(None, use_errno=True)
-libc.syscall.restype = ctypes.c_long
+_SET_DEATH_SIGNAL, _SET_DUMPABLE, _SET_NAME = 1, 4, 15
+_DROP_BOUNDING, _SET_NO_NEW_PRIVILEGES, _AMBIENT = 24, 38, 47
 
 
-def check(result: int) -> int:
-    """The result of a libc call, or its errno as an OSError."""
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result
-
-
-def system_call(number: int, *arguments: int | bytes | ctypes.Array[ctypes.c_char] | None) -> int:
-    """syscall(2); integers are passed at the full width of a register."""
-    wide = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
-    return check(libc.syscall(ctypes.c_long(number), *wide))
-
-
-def control(option: int, second: int = 0, third: int = 0) -> int:
-    """prctl(2)."""
-    zero = ctypes.c_ulong(0)
-    return check(libc.prctl(option, ctypes.c_ulong(second), ctypes.c_ulong(third), zero, zero))
+def control(option: int, second: Argument = 0, third: Argument = 0) -> int:
+    """One of the many settings of this process that Linux has prctl for."""
+    return call("prctl", option, second, third, 0, 0)
 
 
 def unshare(flags: int) -> None:
-    """unshare(2)."""
-    check(libc.unshare(flags))
+    """Moves this process, or for NEWPID its children, into new namespaces."""
+    call("unshare", flags)
 
 
 def mount(source: bytes | None, target: bytes, kind: bytes | None, flags: int, options: bytes | None) -> None:
-    """mount(2)."""
-    check(libc.mount(source, target, kind, ctypes.c_ulong(flags), options))
+    """As mount(2), the older interface."""
+    call("mount", source, target, kind, flags, options)
 
 
 def new_filesystem(kind: str, options: list[tuple[str, str]], attributes: int) -> int:
@@ -106,26 +95,26 @@ def attach(tree: int, target: int) -> None:
 def change_root(descriptor: int) -> None:
     """Makes a mounted folder the root of this mount namespace and lets go of the old root altogether."""
     os.fchdir(descriptor)
-    check(libc.pivot_root(b".", b"."))
-    check(libc.umount2(b".", MOUNT_DETACH))
+    call("pivot_root", b".", b".")
+    call("umount2", b".", MOUNT_DETACH)
     os.chdir("/")
 
 
 def set_hostname(name: str) -> None:
-    """sethostname(2)."""
+    """Names this UTS namespace."""
     encoded = os.fsencode(name)
-    check(libc.sethostname(encoded, ctypes.c_size_t(len(encoded))))
+    call("sethostname", encoded, len(encoded))
 
 
 def bring_up_loopback() -> None:
     """Sets the interface `lo` of this network namespace up."""
-    channel = check(libc.socket(2, 2 | _CLOEXEC, 0))
+    channel = call("socket", 2, 2 | _CLOEXEC, 0)
     try:
-        request = ctypes.create_string_buffer(b"lo", 40)
-        check(libc.ioctl(channel, ctypes.c_ulong(0x8913), request))
-        flags = int.from_bytes(request.raw[16:18], sys.byteorder) | 1
-        request[16:18] = flags.to_bytes(2, sys.byteorder)
-        check(libc.ioctl(channel, ctypes.c_ulong(0x8914), request))
+        request = buffer_of(b"lo")
+        call("ioctl", channel, 0x8913, request)
+        flags = int.from_bytes(bytes(request)[16:18], sys.byteorder) | 1
+        request = buffer_of(b"lo".ljust(16, b"\0") + flags.to_bytes(2, sys.byteorder))
+        call("ioctl", channel, 0x8914, request)
     finally:
         os.close(channel)
 
@@ -138,8 +127,52 @@ def new_session_keyring() -> None:
     try:
         system_call(number, 1, None)
     except OSError as error:
-        if error.errno not in (38, 1, 122):  # ENOSYS, EPERM in some containers, EDQUOT
+        if error.errno not in (errno.ENOSYS, errno.EPERM, errno.EDQUOT):  # containers forbid it, too
             raise
+
+
+def rename_process(name: bytes) -> None:
+    """What this process is called by others; its arguments and environment are overwritten."""
+    control(_SET_NAME, name)
+    status = os.open("/proc/self/stat", os.O_RDONLY | os.O_CLOEXEC)
+    fields = os.read(status, 4096).rpartition(b")")[2].split()
+    os.close(status)
+    start, end = int(fields[45]), int(fields[48])  # arg_start and env_end of proc(5)
+    if 0 < start < end:
+        clear_memory(start, end - start, name)
+
+
+def terminal_modes(descriptor: int) -> Buffer:
+    """The modes of a terminal, to be given to `set_terminal_modes`."""
+    modes = Buffer()
+    call("tcgetattr", descriptor, modes)
+    return modes
+
+
+def set_terminal_modes(descriptor: int, modes: Buffer) -> None:
+    """Sets a terminal's modes once its output is written."""
+    call("tcsetattr", descriptor, 1, modes)
+
+
+def signal_when_ready(descriptor: int) -> None:
+    """Makes reads of `descriptor` not block, and has this process sent SIGIO when there is something."""
+    call("fcntl", descriptor, 8, os.getpid())
+    call("fcntl", descriptor, 4, os.O_NONBLOCK | os.O_ASYNC)
+
+
+def signal_descriptor() -> int:
+    """A descriptor that polls as readable while any signal is pending."""
+    return call("signalfd", -1, b"\xff" * 128, os.O_CLOEXEC | os.O_NONBLOCK)
+
+
+def change_owner(descriptor: int, uid: int, gid: int) -> None:
+    """Changes the owner of what an O_PATH descriptor stands for."""
+    call("fchownat", descriptor, b"", uid, gid, _AT_EMPTY_PATH)
+
+
+def lock(descriptor: int) -> None:
+    """Locks an open file or folder for as long as it is open; BlockingIOError if it is locked already."""
+    call("flock", descriptor, 6)
 
 
 def die_with_parent() -> None:
@@ -159,14 +192,17 @@ def forbid_new_privileges() -> None:
 
 def drop_capabilities() -> None:
     """Empties every capability set of this process, the bounding and ambient ones included."""
-    for capability in range(64):
-        try:
+    capability = 0
+    try:
+        while True:
             control(_DROP_BOUNDING, capability)
-        except OSError:
-            break  # past the last capability this kernel knows
+            capability += 1
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # past the last one that this kernel knows
+            raise
     control(_AMBIENT, 4)
     header = (0x20080522).to_bytes(4, sys.byteorder) + bytes(4)
-    check(libc.capset(header, bytes(24)))
+    call("capset", header, bytes(24))
 
 
 def close_descriptors(keep: tuple[int, ...]) -> None:

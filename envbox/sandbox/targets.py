@@ -1,4 +1,4 @@
-"""Finding, and where needed making, the places in a new root that things are mounted on, without leaving it."""
+"""Finding, or making, the places in a new root that things are mounted on, without ever leaving it."""
 
 from __future__ import annotations
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 
 from envbox.sandbox.signals import signals
-from envbox.sandbox.syscalls import libc
+from envbox.sandbox.syscalls import set_terminal_modes, terminal_modes
 
-_MODES_SIZE = 256  # more than struct termios has anywhere
-_DRAIN = 1
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbox.sandbox.libc import Buffer
 
 
 class Terminal:
-    """The controlling terminal, if one of the standard descriptors is it and the caller is in the foreground."""
+    """The controlling terminal, if a standard descriptor is it and the caller is in the foreground."""
 
     def __init__(self) -> None:
         self._descriptor = -1
@@ -21,12 +21,11 @@ class Terminal:
         for descriptor in (0, 1, 2):
             if _foreground(descriptor) == os.getpgrp():
                 self._descriptor = descriptor
-                self._modes = ctypes.create_string_buffer(_MODES_SIZE)
-                libc.tcgetattr(descriptor, self._modes)
+                self._modes = terminal_modes(descriptor)
                 return
 
     def stop_with_command(self) -> None:
-        """Stops the caller too, so that the shell it was started from gets its prompt; returns when continued."""
+        """Stops the caller too, so that the shell around it gets its prompt; returns when continued."""
         if self._descriptor >= 0:
             self._handed_to = _foreground(self._descriptor)
         os.kill(os.getpid(), signals.SIGSTOP)
@@ -39,12 +38,12 @@ class Terminal:
         _give(self._descriptor, group)
 
     def take_back(self, *, after_signal: bool) -> None:
-        """Makes the caller's group the foreground one; a command ended by a signal left the modes as they were."""
+        """Makes the caller's group the foreground one; a command ended by a signal left its modes."""
         if self._descriptor < 0:
             return
         _give(self._descriptor, os.getpgrp())
         if after_signal:
-            libc.tcsetattr(self._descriptor, _DRAIN, self._modes)
+            _restore(self._descriptor, self._modes)
 
 
 def _foreground(descriptor: int) -> int:
@@ -60,3 +59,10 @@ def _give(descriptor: int, group: int) -> None:
         os.tcsetpgrp(descriptor, group)
     except OSError:
         return  # the group or the terminal is gone
+
+
+def _restore(descriptor: int, modes: Buffer) -> None:
+    try:
+        set_terminal_modes(descriptor, modes)
+    except OSError:
+        return  # hung up meanwhile

@@ -6,7 +6,7 @@ import hashlib
 import os
 
 from envbox.errors import ArtifactMismatch
-from envbox.store import Store
+from envbox.store.store import Store
 from envbox.values import Digest
 
 

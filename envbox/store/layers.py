@@ -12,7 +12,7 @@ from envbox.values import Digest
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from envbox.store import Store
+    from envbox.store.store import Store
     from envbox.store.manifest import Entry
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from envbox.store import manifest
 from envbox.store.manifest import Entry
-from envbox.store.work import remove_tree
+from envbox.store.removal import remove_tree
 
 REMOVED = (
     "var/cache/ldconfig/aux-cache",  # inode numbers and times of libraries

@@ -6,15 +6,17 @@ import contextlib
 import ctypes
 import fcntl
 import os
-import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 
-from envbox.store import Store, explaining
+from envbox.store.store import Store, explaining
+from envbox.store.removal import remove_tree
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _SEALED = "sealed"
 _BOOT = "boot"
+_SETTLING = 60.0
 
 
 @contextlib.contextmanager
@@ -43,6 +45,8 @@ def sweep(store: Store) -> int:
     """Remove work folders whose owner is gone (killed, crashed). Returns how many."""
     removed = 0
     for entry in os.scandir(store.path("tmp")):
+        if time.time() - entry.stat(follow_symlinks=False).st_ctime < _SETTLING:
+            continue  # perhaps made just now, and about to be locked
         try:
             descriptor = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
@@ -73,22 +77,6 @@ def exclusive(store: Store, name: str, waiting: Callable[[], None]) -> Iterator[
         yield
     finally:
         os.close(descriptor)
-
-
-def remove_tree(path: str) -> None:
-    """Remove a folder and all below, also where folders inside deny it to their owner."""
-    if not os.path.isdir(path) or os.path.islink(path):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        return
-    os.chmod(path, stat.S_IRWXU)
-    with os.scandir(path) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                remove_tree(entry.path)
-            else:
-                os.unlink(entry.path)
-    os.rmdir(path)
 
 
 def _this_boot() -> str:

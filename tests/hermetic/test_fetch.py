@@ -199,7 +199,7 @@ def test_a_refused_connection_and_a_name_that_does_not_exist_are_told_in_plain_w
         with pytest.raises(NetworkFailed, match=r"no connection \(Connection refused\)") as caught:
             fetched(fetcher, tmp_path, promise(f"http://127.0.0.1:{port}/x"))
     assert "proxy" in caught.value.hint
-    with pytest.raises(NetworkFailed, match=r"from nowhere\.invalid: its name cannot be looked up"):
+    with pytest.raises(NetworkFailed, match=r"from nowhere\.invalid: the name cannot be looked up"):
         fetcher.get("http://nowhere.invalid/InRelease")
 
 
@@ -269,7 +269,7 @@ def test_a_proxy_that_does_not_work_is_named_as_the_reason(
     monkeypatch.setenv("http_proxy", "http://nowhere.invalid:1")
     with (
         Fetcher(backoff=0.01) as fetcher,
-        pytest.raises(NetworkFailed, match="proxy does not work: its name"),
+        pytest.raises(NetworkFailed, match="proxy does not work: the name"),
     ):
         fetcher.get(f"{server.url}/file")
     monkeypatch.setenv("http_proxy", "socks5://me:secret@127.0.0.1:1")

@@ -143,9 +143,9 @@ def _data(entry: Any) -> bytes:
 
 
 def _tree(files: Mapping[str, Any]) -> list[Member]:
-    """As dpkg-deb writes it: ./ first, each directory before what is in it."""
+    """As dpkg-deb writes it: ./ first, each directory before what is in it, a file before its other names."""
     entries: dict[str, Any] = {"": Folder()}
-    for path, entry in sorted(files.items()):
+    for path, entry in sorted(files.items(), key=lambda item: (isinstance(item[1], HardLink), item[0])):
         parts = path.strip("/").split("/")
         for depth in range(1, len(parts)):
             entries.setdefault("/".join(parts[:depth]), Folder())

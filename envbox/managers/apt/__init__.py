@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from envbox.lock import ArchiveState
     from envbox.managers.manager import GroupWork
     from envbox.spec import Base, PackageRequest
-    from envbox.store import Store
+    from envbox.store.store import Store
     from envbox.store.manifest import Entry
     from envbox.values import Architecture, Artifact, Digest
     from envbox.workshop import Workshop

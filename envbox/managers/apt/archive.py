@@ -75,14 +75,14 @@ class Archive:
                 for package in index.where(field, value):
                     yield package.name
 
-    def artifact_at(self, part_name: str, filename: str) -> tuple[Package, Artifact]:
+    def artifact_at(self, part_name: str, filename: str) -> Artifact:
         """The package whose file is at `filename` of the part named. Raises UnknownPackage."""
         for part in self.parts:
             if part.state.name == part_name:
                 for index in part.packages:
                     package = index.by_filename(filename)
                     if package:
-                        return package, artifact_of(package, part)
+                        return artifact_of(package, part)
         raise UnknownPackage(f"the solver chose {filename}, which the archive's index does not list")
 
 

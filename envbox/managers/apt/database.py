@@ -21,7 +21,7 @@ def seed(packages: Sequence[PackageTree], automatic: Iterable[tuple[str, str]], 
     files = {f"{ADMIN}/status": _join(lower.get(f"{ADMIN}/status", ""), [_unpacked(package) for package in packages])}
     files.update(_interests(packages, lower))
     if not lower:
-        files.update({f"{ADMIN}/{name}": "" for name in ("available", "diversions", "statoverride")})
+        files[f"{ADMIN}/diversions"] = ""
         files[f"{ADMIN}/info/format"] = "1\n"
     marks = [f"Package: {name}\nArchitecture: {arch}\nAuto-Installed: 1" for name, arch in automatic]
     if marks:

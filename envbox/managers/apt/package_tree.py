@@ -14,13 +14,14 @@ from envbox.formats import control as deb822
 from envbox.formats import deb as deb_format
 from envbox.store import manifest
 from envbox.store.manifest import Entry
-from envbox.store.work import is_whole, publish, remove_tree
+from envbox.store.removal import remove_tree
+from envbox.store.work import is_whole, publish
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from envbox.formats.tar import Member
-    from envbox.store import Store
+    from envbox.store.store import Store
     from envbox.values import Digest
 
 INFO = "var/lib/dpkg/info"

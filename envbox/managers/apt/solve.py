@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from envbox.errors import UnknownPackage, Unsatisfiable
 from envbox.sandbox.spec import Mount
@@ -79,7 +80,7 @@ def solve(archive: Archive, sandbox: BuildSandbox, requests: Sequence[PackageReq
             f"the packages asked for conflict with the base: {names} would be {removed.group(1).lower()}",
             hint="change `packages` in envbox.toml",
         )
-    found = [archive.artifact_at(part, filename)[1] for part, filename in _URI.findall(output)]
+    found = [archive.artifact_at(part, unquote(filename)) for part, filename in _URI.findall(output)]
     return tuple(sorted(found))
 
 

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from envbox.formats.debian_version import compare, key
@@ -85,6 +85,7 @@ def test_dpkg_agrees_on_any_pair(one, other):
 def test_dpkg_agrees_on_versions_that_differ_by_little(one, place, change):
     place = min(max(place, 3), len(one))
     other = one[:place] + change + one[place + 1 :]
+    assume(not other.endswith("-"))  # dpkg refuses an empty revision
     operator = {-1: "lt", 0: "eq", 1: "gt"}[compare(one, other)]
     assert dpkg_says(one, operator, other)
 

@@ -332,6 +332,18 @@ def test_an_extension_at_the_end_belongs_to_nothing_and_is_refused():
         list(tar.read(pax(b"8 uid=12\n"[:8] + b"\n")[:1024] + tar.END))
 
 
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize("flag", [b"0", b"L", b"x", b"g"])
+def test_a_negative_size_is_refused_and_not_walked_back_over(flag):
+    header = bytearray(tar.pack(member("back"), 0))
+    header[124:136] = b"\xff" * 10 + b"\xfe\x00"  # -512 in base 256
+    header[156:157] = flag
+    header[148:156] = b" " * 8
+    header[148:155] = b"%06o\0" % sum(header)
+    with pytest.raises(ArtifactHostile):
+        list(tar.read(bytes(header) + tar.END))
+
+
 @given(st.binary(max_size=2048))
 def test_random_bytes_are_refused(data):
     if data[:512] != bytes(512) or len(data) < 512:

@@ -1,0 +1,59 @@
+"""The command line: one file a verb, one error boundary."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from envbox.errors import EnvboxError
+from envbox.frontends.cli import build, init, lock, run as run_verb, shell, status
+from envbox.frontends.cli.failure import tell, tell_bug
+
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="envbox",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="One TOML file of base, packages and libraries becomes the same root file system on every Linux host.",
+)
+init.register(app)
+lock.register(app)
+build.register(app)
+shell.register(app)
+run_verb.register(app)
+status.register(app)
+
+
+def run() -> int:
+    """Run the command line; returns the exit status. No error of ours leaves as a traceback."""
+    try:
+        result = app(standalone_mode=False)
+    except EnvboxError as error:
+        return tell(error)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the boundary
+        return _other(error)
+    return result if isinstance(result, int) else 0
+
+
+def _other(error: Exception) -> int:
+    import click
+
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, click.exceptions.Abort):
+        return _INTERRUPTED
+    return tell_bug(error)
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,224 @@
+"""Rootfs + access -> Session: enters an environment that is built.
+
+The warm path of `envbox run` and `envbox shell`: it reads one small file, touches no network, and imports neither the
+rest of envbox nor anything of the standard library that is slow to import.
+"""
+
+from __future__ import annotations
+
+import os
+
+from envbox.store.removal import remove_tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+SPEC_NAME = "envbox.toml"
+LOCK_NAME = "envbox.lock"
+RECORD_VERSION = 1
+HOME = "/home/dev"
+USER = "dev"
+USER_ID = 1000
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# What describes the person's terminal, clock and way to the network; nothing else of the host's environment enters.
+_PASSED = (
+    "TERM", "COLORTERM", "NO_COLOR", "TZ",
+    "http_proxy", "https_proxy", "no_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
+)  # fmt: skip
+
+
+def find_project(start: str) -> str | None:
+    """The nearest folder at or above `start` that has an envbox.toml."""
+    folder = os.path.abspath(start)
+    while not os.path.isfile(os.path.join(folder, SPEC_NAME)):
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return None
+        folder = parent
+    return folder
+
+
+def environment_id(folder: str) -> str | None:
+    """What the record of the project's spec and lock, as they are on disk, is called; None without a lock."""
+    try:
+        content = b"\0".join(_read(os.path.join(folder, name)) for name in (SPEC_NAME, LOCK_NAME))
+    except OSError:
+        return None
+    return _sha256(os.fsencode(folder) + b"\0" + content)
+
+
+def load_record(store: str, folder: str) -> dict[str, Any] | None:
+    """The record of a built environment, if the project has one that still holds."""
+    identity = environment_id(folder)
+    if identity is None:
+        return None
+    try:
+        record = parse_json(_read(os.path.join(store, "environments-v1", identity, "record.json")).decode())
+    except (OSError, ValueError):
+        return None
+    if record.get("version") != RECORD_VERSION:
+        return None
+    for path, digest in record["sources"]:
+        try:
+            if _sha256(_read(os.path.join(folder, path))) != digest:
+                return None
+        except OSError:
+            return None
+    if not all(os.path.isdir(layer) for layer in record["layers"]):
+        return None
+    return record
+
+
+class Session:
+    """One entry into an environment. `run` can be called once."""
+
+    def __init__(self, store: str, folder: str, record: dict[str, Any], *, root: bool = False) -> None:
+        self._store = store
+        self._folder = folder
+        self._record = record
+        self._root = root
+
+    def run(self, argv: Sequence[str]) -> int:
+        """Run a command in this process's terminal; returns its exit status. Raises LaunchError.
+
+        For callers with a single thread. The root file system's changes are gone afterwards.
+        """
+        from envbox.sandbox.native import launch  # noqa: PLC0415 - only those who enter pay for ctypes
+
+        work = self.prepare_work()
+        try:
+            return launch(self.sandbox(work, argv))
+        finally:
+            remove_tree(work)
+
+    def prepare_work(self) -> str:
+        """A work folder for the overlay, locked as long as this process lives."""
+        import fcntl  # noqa: PLC0415
+
+        work = os.path.join(self._store, "tmp", f"session-{os.getpid()}-{os.urandom(6).hex()}")
+        os.mkdir(work, 0o700)
+        fcntl.flock(os.open(work, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), fcntl.LOCK_EX)
+        for name in ("upper", "work", "root"):
+            os.mkdir(os.path.join(work, name), 0o755)
+        os.chmod(os.path.join(work, "upper"), 0o755)
+        return work
+
+    def sandbox(self, work: str, argv: Sequence[str], directory: str | None = None) -> dict[str, Any]:
+        """The plain form of the SandboxSpec that runs `argv`."""
+        record = self._record
+        identity = 0 if self._root else USER_ID
+        return {
+            "layers": record["layers"],
+            "upper": os.path.join(work, "upper"),
+            "work": os.path.join(work, "work"),
+            "root": os.path.join(work, "root"),
+            "mounts": [
+                _mount("proc", "/proc"),
+                _mount("devices", "/dev"),
+                _mount("system", "/sys", optional=True),
+                _mount("tmpfs", "/tmp", mode=0o1777),  # noqa: S108 - inside
+                _mount("tmpfs", "/run"),
+                _mount("bind", "/etc/resolv.conf", os.path.realpath("/etc/resolv.conf"), access="read", optional=True),
+                _mount("bind", HOME, record["home"]),
+                _mount("bind", self._folder, self._folder),
+                *(_mount("bind", v["target"], v["source"], access=v["access"]) for v in record["volumes"]),
+            ],
+            "uid": identity,
+            "gid": identity,
+            "hostname": record["name"],
+            "network": "host",
+            "environment": list(self.environment().items()),
+            "directory": self._directory(directory or os.getcwd()),
+            "argv": list(argv),
+            "umask": 0o022,
+            "fake_root": False,
+            "owners": "",
+        }
+
+    def shell(self) -> list[str]:
+        """The argv of the shell that the spec names."""
+        return [self._record["shell"]]
+
+    def environment(self) -> dict[str, str]:
+        """All variables that the command sees."""
+        record = self._record
+        variables = {name: os.environ[name] for name in _PASSED if name in os.environ}
+        variables["PATH"] = ":".join([*record["path"], _PATH])
+        variables["LANG"] = "C.UTF-8"
+        variables["HOME"] = "/root" if self._root else HOME
+        variables["USER"] = variables["LOGNAME"] = "root" if self._root else USER
+        variables["SHELL"] = f"/bin/{record['shell']}" if "/" not in record["shell"] else record["shell"]
+        variables["ENVBOX"] = record["name"]
+        variables.update(record["variables"])
+        return variables
+
+    def _directory(self, directory: str) -> str:
+        # Outside the project nothing of the host is there to stand in.
+        inside = directory == self._folder or directory.startswith(self._folder.rstrip("/") + "/")
+        return directory if inside else self._folder
+
+
+def enter(session: Session, argv: Sequence[str]) -> int:
+    """`session.run(argv)`, with a failed set-up in words for people. Raises HostError."""
+    from envbox.sandbox.failure import LaunchError  # noqa: PLC0415
+
+    try:
+        return session.run(argv)
+    except LaunchError as error:
+        from envbox.build_sandbox import explain_setup  # noqa: PLC0415 - nothing to hurry for any more
+
+        raise explain_setup(error.stage, error.errno, error.detail) from error
+
+
+def _mount(
+    kind: str, target: str, source: str = "", *, access: str = "write", mode: int = 0o755, optional: bool = False
+) -> dict[str, Any]:
+    return {
+        "kind": kind, "target": target, "source": source, "access": access, "mode": mode, "optional": optional,
+    }  # fmt: skip
+
+
+def _read(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, os.fstat(descriptor).st_size + 1)
+    finally:
+        os.close(descriptor)
+
+
+def _sha256(data: bytes) -> str:
+    # The interpreter's own module starts 2 ms faster than hashlib, which loads OpenSSL.
+    try:
+        from _sha2 import sha256  # noqa: PLC0415
+    except ImportError:
+        try:
+            from _sha256 import sha256  # type: ignore[import-not-found,no-redef]  # noqa: PLC0415
+        except ImportError:
+            from hashlib import sha256  # type: ignore[assignment]  # noqa: PLC0415
+    return str(sha256(data).hexdigest())
+
+
+class _Scanner:
+    """What json's own scanner asks of its caller."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = float
+    memo: dict[str, str] = {}  # noqa: RUF012
+
+
+def parse_json(text: str) -> Any:
+    """`json.loads` without importing json, which loads `re` for 6 ms; by json where the scanner is not as expected."""
+    try:
+        from _json import make_scanner  # noqa: PLC0415
+
+        return make_scanner(_Scanner())(text, 0)[0]
+    except (ImportError, AttributeError, TypeError, StopIteration):
+        import json  # noqa: PLC0415
+
+        return json.loads(text)

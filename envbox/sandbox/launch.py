@@ -1,7 +1,7 @@
 """`python -I -S launch.py SPEC.json ERROR_FILE`: one launch in a process of its own.
 
 For callers with several threads, and for those that capture output. Exits with the command's status; if a
-step of the set-up fails, ERROR_FILE receives one JSON line {"stage", "errno", "detail"} and the status is 125.
+step of the set-up fails, ERROR_FILE receives one JSON line {"stage", "errno", "detail"}, the status is 125.
 """
 
 from __future__ import annotations

@@ -59,10 +59,11 @@ class Records:
                 remembered = self._remembered.get((found.st_dev, found.st_ino))
                 if remembered:
                     lines.append(format_owner(path, *remembered[0]))
+        lines.sort(key=lambda line: line.partition(b" ")[2])
         os.ftruncate(file, 0)
         with open(file, "r+b", closefd=False) as stream:
             stream.seek(0)
-            stream.write(b"".join(sorted(lines, key=lambda line: line.partition(b" ")[2])))
+            stream.write(b"".join(lines))
 
     def _owner(self, descriptor: int, now: os.stat_result) -> tuple[int, int]:
         if stat.S_ISREG(now.st_mode) or stat.S_ISDIR(now.st_mode):

@@ -32,7 +32,7 @@ class SandboxSpec:
     inside as `uid` and `gid`. `network` is "host" or "none".
 
     With `fake_root` changes of ownership are not made but recorded: in the attribute `user.envbox.owner`, and
-    for what cannot hold one in the host's file `owners`, which belongs to `upper`: the next command takes it up.
+    for what cannot hold one in the host's file `owners`, kept with `upper`: the next command takes it up.
     """
 
     layers: tuple[str, ...]

@@ -45,7 +45,7 @@ def unshare(flags: int) -> None:
 
 
 def mount(source: bytes | None, target: bytes, kind: bytes | None, flags: int, options: bytes | None) -> None:
-    """As mount(2), the older interface."""
+    """The older interface: everything in one call, its options in one page."""
     call("mount", source, target, kind, flags, options)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> object:
     # Entering an environment must not pay for what solving and building import.
     if name in __all__:
-        from envbox import api  # noqa: PLC0415
+        from envbox import api
 
         return getattr(api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,12 +13,12 @@ def main() -> int:
     try:
         status = _enter(sys.argv[1:])
     except EnvboxError as error:
-        from envbox.frontends.cli.failure import tell  # noqa: PLC0415
+        from envbox.frontends.cli.failure import tell
 
         return tell(error)
     if status is not None:
         return status
-    from envbox.frontends.cli.app import run  # noqa: PLC0415 - typer costs more than entering does
+    from envbox.frontends.cli.app import run
 
     return run()
 
@@ -36,8 +36,8 @@ def _enter(arguments: list[str]) -> int | None:
             return None
     elif rest:
         return None
-    from envbox import session as sessions  # noqa: PLC0415
-    from envbox.store.location import default_root  # noqa: PLC0415
+    from envbox import session as sessions
+    from envbox.store.location import default_root
 
     folder = sessions.find_project(os.getcwd())
     store = default_root()

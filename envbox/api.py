@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +20,14 @@ from envbox.host.fetch import Fetcher
 from envbox.report import Reporter, Silent
 from envbox.resolve import resolve
 from envbox.sandbox import launch
-from envbox.store.store import Store, explaining
 from envbox.store.removal import remove_tree
+from envbox.store.store import Store, explaining
 from envbox.store.work import write_file
 from envbox.workshop import Workshop
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from envbox.lock import Lock
     from envbox.plan import Plan
     from envbox.rootfs import Rootfs
@@ -79,9 +80,7 @@ class Project:
     def lock(self) -> Rootfs:
         """Solve afresh, build, and write envbox.lock with the digest of every layer."""
         with self._working() as workshop:
-            resolved = resolve(
-                self.spec, self.folder, workshop, lambda part: roots.materialize(part, workshop).trees
-            )
+            resolved = resolve(self.spec, self.folder, workshop, lambda part: roots.materialize(part, workshop).trees)
             return self._finish(roots.materialize(resolved, workshop))
 
     def build(self) -> Rootfs:
@@ -99,9 +98,7 @@ class Project:
         differences = locks.mismatches(lock, self.spec)
         if differences:
             lines = "\n".join(f"  {line}" for line in differences)
-            raise LockStale(
-                f"{sessions.LOCK_NAME} is out of date:\n{lines}", hint="run `envbox lock` to solve again"
-            )
+            raise LockStale(f"{sessions.LOCK_NAME} is out of date:\n{lines}", hint="run `envbox lock` to solve again")
         if lock.architecture is not probe.architecture():
             raise LockInvalid(
                 f"{self.lock_path} is for {lock.architecture.value}, this machine is {probe.architecture().value}",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from envbox.errors import EnvboxError, SandboxFailed
 from envbox.host import probe, run
 from envbox.sandbox import launch
 from envbox.sandbox.spec import Mount, SandboxSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 HOSTNAME = "envbox"
 _ENVIRONMENT = {
@@ -28,7 +31,7 @@ _MOUNTS = (
     Mount("proc", "/proc"),
     Mount("devices", "/dev"),
     Mount("tmpfs", "/run"),
-    Mount("tmpfs", "/tmp", mode=0o1777),  # noqa: S108: inside the sandbox
+    Mount("tmpfs", "/tmp", mode=0o1777),
 )
 _SETUP_FAILED = 125
 
@@ -72,7 +75,10 @@ class BuildSandbox:
         fake_root: bool = True,
     ) -> run.Completed:
         """Run a command to its end, its output captured (or put into `log`). Raises HostError if it cannot start."""
-        spec_path, error_path = os.path.join(self.work, "sandbox.json"), os.path.join(self.work, "sandbox-error")
+        spec_path, error_path = (
+            os.path.join(self.work, "sandbox.json"),
+            os.path.join(self.work, "sandbox-error"),
+        )
         with open(spec_path, "w", encoding="utf-8") as file:
             file.write(self._spec(argv, fake_root=fake_root).to_json())
         completed = run.run(
@@ -126,7 +132,5 @@ def explain_setup(stage: str, number: int, detail: str) -> EnvboxError:
     reason = os.strerror(number) if number else "refused"
     return SandboxFailed(
         f"the sandbox could not be set up: {stage}: {reason}" + (f" ({detail})" if detail else ""),
-        hint=f"this host's kernel is {os.uname().release}; envbox needs 5.11 or newer with overlayfs in user namespaces",
+        hint=f"envbox needs Linux 5.11 or newer with overlayfs in user namespaces; this is {os.uname().release}",
     )
-
-

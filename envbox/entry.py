@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 from envbox import libraries
 from envbox.errors import CommandNotStarted
 from envbox.rootfs import read_below
-from envbox.session import HOME, LOCK_NAME, RECORD_VERSION, SPEC_NAME, USER, USER_ID, environment_id, load_record
+from envbox.session import (
+    HOME,
+    LOCK_NAME,
+    RECORD_VERSION,
+    SPEC_NAME,
+    USER,
+    USER_ID,
+    environment_id,
+    load_record,
+)
 from envbox.store.layers import Layers
 from envbox.store.removal import remove_tree
 from envbox.store.view import View

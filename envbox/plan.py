@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from envbox.lock import Group, LibrarySet, Lock
     from envbox.values import Artifact, Digest
 
@@ -88,7 +89,7 @@ def _digests(artifacts: tuple[Artifact, ...]) -> list[str]:
     return sorted(f"{artifact.name} {artifact.digest}" for artifact in artifacts)
 
 
-def _key(lock: Lock, inputs: dict[str, object]) -> str:
+def _key(lock: Lock, inputs: Mapping[str, object]) -> str:
     common = {"recipe": lock.recipe, "architecture": lock.architecture.value, "base": lock.request.base}
     text = json.dumps({**common, **inputs}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

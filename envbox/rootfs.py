@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,6 +23,8 @@ from envbox.store.view import View
 from envbox.store.work import exclusive, seal, sweep, work_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from envbox.lock import Group, Lock
     from envbox.store.manifest import Entry
     from envbox.values import Artifact, Digest
@@ -135,7 +136,11 @@ class _Builder:
 
     @property
     def _makers(self) -> dict[str, Callable[[Step, str], Digest]]:
-        return {"unpacked": self._make_unpacked, "configured": self._make_configured, "library": self._make_library}
+        return {
+            "unpacked": self._make_unpacked,
+            "configured": self._make_configured,
+            "library": self._make_library,
+        }
 
     def _make_unpacked(self, step: Step, work: str) -> Digest:
         folder = os.path.join(work, "layer")

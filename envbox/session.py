@@ -54,21 +54,14 @@ def load_record(store: str, folder: str) -> dict[str, Any] | None:
     identity = environment_id(folder)
     if identity is None:
         return None
+    path = os.path.join(store, "environments-v1", identity, "record.json")
     try:
-        record = parse_json(_read(os.path.join(store, "environments-v1", identity, "record.json")).decode())
-    except (OSError, ValueError):
+        record: dict[str, Any] = parse_json(_read(path).decode())
+        unchanged = all(_sha256(_read(os.path.join(folder, name))) == digest for name, digest in record["sources"])
+    except (OSError, ValueError, KeyError):
         return None
-    if record.get("version") != RECORD_VERSION:
-        return None
-    for path, digest in record["sources"]:
-        try:
-            if _sha256(_read(os.path.join(folder, path))) != digest:
-                return None
-        except OSError:
-            return None
-    if not all(os.path.isdir(layer) for layer in record["layers"]):
-        return None
-    return record
+    whole = all(os.path.isdir(layer) for layer in record["layers"])
+    return record if unchanged and whole and record["version"] == RECORD_VERSION else None
 
 
 class Session:
@@ -85,7 +78,7 @@ class Session:
 
         For callers with a single thread. The root file system's changes are gone afterwards.
         """
-        from envbox.sandbox.native import launch  # noqa: PLC0415 - only those who enter pay for ctypes
+        from envbox.sandbox.native import launch
 
         work = self.prepare_work()
         try:
@@ -95,7 +88,7 @@ class Session:
 
     def prepare_work(self) -> str:
         """A work folder for the overlay, locked as long as this process lives."""
-        import fcntl  # noqa: PLC0415
+        import fcntl
 
         work = os.path.join(self._store, "tmp", f"session-{os.getpid()}-{os.urandom(6).hex()}")
         os.mkdir(work, 0o700)
@@ -118,9 +111,15 @@ class Session:
                 _mount("proc", "/proc"),
                 _mount("devices", "/dev"),
                 _mount("system", "/sys", optional=True),
-                _mount("tmpfs", "/tmp", mode=0o1777),  # noqa: S108 - inside
+                _mount("tmpfs", "/tmp", mode=0o1777),
                 _mount("tmpfs", "/run"),
-                _mount("bind", "/etc/resolv.conf", os.path.realpath("/etc/resolv.conf"), access="read", optional=True),
+                _mount(
+                    "bind",
+                    "/etc/resolv.conf",
+                    os.path.realpath("/etc/resolv.conf"),
+                    access="read",
+                    optional=True,
+                ),
                 _mount("bind", HOME, record["home"]),
                 _mount("bind", self._folder, self._folder),
                 *(_mount("bind", v["target"], v["source"], access=v["access"]) for v in record["volumes"]),
@@ -162,18 +161,24 @@ class Session:
 
 def enter(session: Session, argv: Sequence[str]) -> int:
     """`session.run(argv)`, with a failed set-up in words for people. Raises HostError."""
-    from envbox.sandbox.failure import LaunchError  # noqa: PLC0415
+    from envbox.sandbox.failure import LaunchError
 
     try:
         return session.run(argv)
     except LaunchError as error:
-        from envbox.build_sandbox import explain_setup  # noqa: PLC0415 - nothing to hurry for any more
+        from envbox.build_sandbox import explain_setup
 
         raise explain_setup(error.stage, error.errno, error.detail) from error
 
 
-def _mount(
-    kind: str, target: str, source: str = "", *, access: str = "write", mode: int = 0o755, optional: bool = False
+def _mount(  # noqa: PLR0913 - the plain form of a Mount, whose fields these are
+    kind: str,
+    target: str,
+    source: str = "",
+    *,
+    access: str = "write",
+    mode: int = 0o755,
+    optional: bool = False,
 ) -> dict[str, Any]:
     return {
         "kind": kind, "target": target, "source": source, "access": access, "mode": mode, "optional": optional,
@@ -190,14 +195,13 @@ def _read(path: str) -> bytes:
 
 def _sha256(data: bytes) -> str:
     # The interpreter's own module starts 2 ms faster than hashlib, which loads OpenSSL.
-    try:
-        from _sha2 import sha256  # noqa: PLC0415
-    except ImportError:
+    for name in ("_sha2", "_sha256", "hashlib"):
         try:
-            from _sha256 import sha256  # type: ignore[import-not-found,no-redef]  # noqa: PLC0415
+            module = __import__(name)
         except ImportError:
-            from hashlib import sha256  # type: ignore[assignment]  # noqa: PLC0415
-    return str(sha256(data).hexdigest())
+            continue
+        return str(module.sha256(data).hexdigest())
+    raise AssertionError("hashlib is part of Python")
 
 
 class _Scanner:
@@ -215,10 +219,10 @@ class _Scanner:
 def parse_json(text: str) -> Any:
     """`json.loads` without importing json, which loads `re` for 6 ms; by json where the scanner is not as expected."""
     try:
-        from _json import make_scanner  # noqa: PLC0415
+        from _json import make_scanner
 
-        return make_scanner(_Scanner())(text, 0)[0]
+        return make_scanner(_Scanner())(text, 0)[0]  # type: ignore[arg-type]
     except (ImportError, AttributeError, TypeError, StopIteration):
-        import json  # noqa: PLC0415
+        import json
 
         return json.loads(text)

@@ -45,7 +45,9 @@ class Architecture(enum.Enum):
     @classmethod
     def of_machine(cls, machine: str) -> Architecture:
         """From `uname -m`. Raises ValueError for a machine that envbox does not support."""
-        return {"x86_64": cls.AMD64, "aarch64": cls.ARM64}[machine] if machine in {"x86_64", "aarch64"} else cls(machine)
+        return (
+            {"x86_64": cls.AMD64, "aarch64": cls.ARM64}[machine] if machine in {"x86_64", "aarch64"} else cls(machine)
+        )
 
     @property
     def machine(self) -> str:

@@ -43,7 +43,10 @@ class Workshop:
                 done(artifact)
             else:
                 download = Download(
-                    (url_of(artifact, archives),), artifact.size, artifact.digest, f"{artifact.name} {artifact.version}"
+                    (url_of(artifact, archives),),
+                    artifact.size,
+                    artifact.digest,
+                    f"{artifact.name} {artifact.version}",
                 )
                 wanted[artifact.digest] = (artifact, download)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from envbox.distros.distro import Distro, Release, Suite
 from envbox.distros.debian import DEBIAN
+from envbox.distros.distro import Distro, Release, Suite
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DISTROS: Mapping[str, Distro] = {distro.name: distro for distro in (DEBIAN,)}
 """Every distribution that envbox knows, by the name it has in `base`."""

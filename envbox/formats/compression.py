@@ -41,9 +41,9 @@ def decompress(name: str, data: bytes | memoryview) -> bytes:
 def _zstd(name: str, data: bytes | memoryview) -> bytes:
     # Imported here: only a few archives use zstd, and every command would pay for it.
     if sys.version_info >= (3, 14):
-        from compression import zstd  # noqa: PLC0415
+        from compression import zstd
     else:
-        from backports import zstd  # noqa: PLC0415
+        from backports import zstd
     try:
         return bytes(zstd.decompress(_not_empty(data)))
     except (zstd.ZstdError, *_CORRUPT) as error:

@@ -37,9 +37,7 @@ class Relation:
         if not self.operator:
             return True
         order = debian_version.compare(version, self.version)
-        return {"<<": order < 0, "<=": order <= 0, "=": order == 0, ">=": order >= 0, ">>": order > 0}[
-            self.operator
-        ]
+        return {"<<": order < 0, "<=": order <= 0, "=": order == 0, ">=": order >= 0, ">>": order > 0}[self.operator]
 
 
 def parse(text: str, architecture: str) -> tuple[tuple[Relation, ...], ...]:
@@ -70,9 +68,7 @@ def _relation(text: str, architecture: str) -> Relation | None:
     if profiles and not any(all(term.startswith("!") for term in profile.split()) for profile in profiles):
         return None
     operator = match["operator"] or ""
-    return Relation(
-        match["name"], _OBSOLETE.get(operator, operator), match["version"] or "", match["qualifier"] or ""
-    )
+    return Relation(match["name"], _OBSOLETE.get(operator, operator), match["version"] or "", match["qualifier"] or "")
 
 
 def _applies(restrictions: list[str], architecture: str) -> bool:

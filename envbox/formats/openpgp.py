@@ -42,12 +42,10 @@ def verify_clearsigned(document: bytes, keys: Sequence[bytes], where: str) -> Ve
     Each of `keys` is one or more certificates, armoured or binary. Signatures by other keys do not matter.
     A key must have been valid when it signed. Raises SignatureInvalid naming `where`.
     """
-    import pysequoia  # noqa: PLC0415  # 10 ms that only locking has to pay
+    import pysequoia  # 10 ms that only locking has to pay
 
     if not _FRAME.fullmatch(document):
-        raise SignatureInvalid(
-            f"{where} is not one clearsigned OpenPGP message and nothing else.", hint=_HINT
-        )
+        raise SignatureInvalid(f"{where} is not one clearsigned OpenPGP message and nothing else.", hint=_HINT)
     certificates = [certificate for key in keys for certificate in _certificates(key, where)]
     asked: list[str] = []
 
@@ -67,14 +65,12 @@ def verify_clearsigned(document: bytes, keys: Sequence[bytes], where: str) -> Ve
 
 
 def _certificates(key: bytes, where: str) -> list[pysequoia.Cert]:
-    import pysequoia  # noqa: PLC0415
+    import pysequoia
 
     try:
         found = pysequoia.Cert.split_bytes(key)
     except (RuntimeError, ValueError) as error:
-        raise SignatureInvalid(
-            f"{where}: a key to verify it with cannot be read: {_first_line(error)}."
-        ) from error
+        raise SignatureInvalid(f"{where}: a key to verify it with cannot be read: {_first_line(error)}.") from error
     if not found:
         raise SignatureInvalid(f"{where}: a key to verify it with holds no certificate.")
     return list(found)

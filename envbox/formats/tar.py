@@ -172,9 +172,7 @@ def _kind_and_path(fields: tuple[bytes, ...], extra: dict[str, bytes], before: s
     return kind, path
 
 
-def _member(
-    fields: tuple[bytes, ...], extra: dict[str, bytes], kind: str, path: str, content: memoryview
-) -> Member:
+def _member(fields: tuple[bytes, ...], extra: dict[str, bytes], kind: str, path: str, content: memoryview) -> Member:
     _, mode, uid, gid, _, mtime, _, _, link, _, major, minor, _ = fields
     return Member(
         path,
@@ -183,9 +181,7 @@ def _member(
         _bounded(extra, "uid", uid, _OWNER_LIMIT, path),
         _bounded(extra, "gid", gid, _OWNER_LIMIT, path),
         _bounded(extra, "mtime", mtime, _TIME_LIMIT, path),
-        _target(extra.get("linkpath") or link.partition(b"\0")[0], kind, path)
-        if kind.endswith("link")
-        else "",
+        _target(extra.get("linkpath") or link.partition(b"\0")[0], kind, path) if kind.endswith("link") else "",
         content,
         _xattrs(extra, path) if extra else (),
         (_number(major, path), _number(minor, path)) if kind in {"character", "block"} else (0, 0),
@@ -230,9 +226,7 @@ def _target(raw: bytes, kind: str, path: str) -> str:
         try:
             return _path(raw, kind, path)
         except ArtifactHostile as error:
-            _refuse(
-                path, f"it is a hard link to {raw.decode('utf-8', 'backslashreplace')!r}. {error.message}"
-            )
+            _refuse(path, f"it is a hard link to {raw.decode('utf-8', 'backslashreplace')!r}. {error.message}")
     if not raw or b"\0" in raw:
         _refuse(path, "it is a symbolic link to nothing")
     return raw.decode("utf-8", "surrogateescape")
@@ -243,9 +237,7 @@ def _xattrs(extra: dict[str, bytes], path: str) -> tuple[tuple[str, bytes], ...]
         _refuse(path, "it is a sparse file, which is not supported")
     found = {keyword[len(_XATTR) :]: value for keyword, value in extra.items() if keyword.startswith(_XATTR)}
     # GNU tar escapes the two characters that the format cannot hold.
-    return tuple(
-        sorted((name.replace("%3D", "=").replace("%25", "%"), value) for name, value in found.items())
-    )
+    return tuple(sorted((name.replace("%3D", "=").replace("%25", "%"), value) for name, value in found.items()))
 
 
 def padding(size: int) -> bytes:
@@ -276,9 +268,7 @@ def pack(member: Member, size: int) -> bytes:
     return _pax(records) + header if records else header
 
 
-def _ustar(
-    path: bytes, flag: bytes, numbers: tuple[int, ...], target: bytes, device: tuple[int, int]
-) -> bytes:
+def _ustar(path: bytes, flag: bytes, numbers: tuple[int, ...], target: bytes, device: tuple[int, int]) -> bytes:
     path, target = path[:100], target[:100]
     plain = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % numbers
     rest = b"ustar\x0000%b%07o\0%07o\0" % (bytes(64), *device)

@@ -42,9 +42,7 @@ _BUNDLES = (  # for a Python built elsewhere, whose own place for certificates i
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 )
-_NETWORK_HINT = (
-    "check the network, and the proxy if http_proxy or https_proxy is set; then run the same command again"
-)
+_NETWORK_HINT = "check the network, and the proxy if http_proxy or https_proxy is set; then run the same command again"
 _GONE_HINT = "the archive has moved on: run `envbox lock` to lock what it holds now"
 _MISMATCH_HINT = "an archive in the middle of an update mends itself soon; if this stays, run `envbox lock`"
 
@@ -88,9 +86,7 @@ class Fetcher:
     `attempts` at each place, `backoff` seconds (doubling) between them, `stall` seconds of silence at most.
     """
 
-    def __init__(
-        self, *, connections: int = 6, attempts: int = 5, stall: float = 30.0, backoff: float = 0.5
-    ) -> None:
+    def __init__(self, *, connections: int = 6, attempts: int = 5, stall: float = 30.0, backoff: float = 0.5) -> None:
         self._connections = connections
         self._attempts = attempts
         self._stall = stall
@@ -146,9 +142,7 @@ class Fetcher:
 
     # One file, from the first place that has it.
 
-    def _download(
-        self, what: Download, path: str, progress: Callable[[int], None], cancellation: Cancellation
-    ) -> None:
+    def _download(self, what: Download, path: str, progress: Callable[[int], None], cancellation: Cancellation) -> None:
         failures: list[tuple[str, _Elsewhere | WrongBytes]] = []
         with Partial.open(path, what.size, what.digest, progress) as partial:
             if partial.complete():
@@ -163,9 +157,7 @@ class Fetcher:
                 raise _mismatch(what, url, failure)
         raise _network_failure(what.urls, what.label, [failure for _, failure in failures])
 
-    def _download_from(
-        self, url: str, partial: Partial, cancellation: Cancellation
-    ) -> _Elsewhere | WrongBytes | None:
+    def _download_from(self, url: str, partial: Partial, cancellation: Cancellation) -> _Elsewhere | WrongBytes | None:
         attempt = bound(self._attempt, url, partial, cancellation)
         try:
             try:
@@ -294,9 +286,7 @@ class Fetcher:
             faults.TimeoutError: f"no answer within {self._stall:g} seconds",
             faults.SSLError: "no encrypted connection could be agreed on",
         }
-        reason = next(
-            (text for kind, text in reasons.items() if isinstance(error, kind)), "the connection was cut"
-        )
+        reason = next((text for kind, text in reasons.items() if isinstance(error, kind)), "the connection was cut")
         return _Again(reason, lookup=isinstance(error, faults.NameResolutionError))
 
     def _manager(self, scheme: str, host: str) -> urllib3.PoolManager:
@@ -373,9 +363,7 @@ def _login(url: str) -> dict[str, str]:
     address = urlsplit(url)
     if address.username is None:
         return {}
-    return dict(
-        urllib3.make_headers(basic_auth=f"{unquote(address.username)}:{unquote(address.password or '')}")
-    )
+    return dict(urllib3.make_headers(basic_auth=f"{unquote(address.username)}:{unquote(address.password or '')}"))
 
 
 def _shown(url: str) -> str:
@@ -388,8 +376,7 @@ def _shown(url: str) -> str:
 def _mismatch(what: Download, url: str, found: WrongBytes) -> ArtifactMismatch:
     expected = f"{what.size} bytes with {what.digest}" if what.size >= 0 else str(what.digest)
     return ArtifactMismatch(
-        f"{what.label}: other bytes than promised at {_shown(url)}\n"
-        f"  expected {expected}\n  found    {found}",
+        f"{what.label}: other bytes than promised at {_shown(url)}\n  expected {expected}\n  found    {found}",
         hint=_MISMATCH_HINT,
     )
 

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
     from envbox.values import Digest
 
-_FULL_HINT = (
-    "free some space, or set ENVBOX_STORE to a folder on another disk, then run the same command again"
-)
+_FULL_HINT = "free some space, or set ENVBOX_STORE to a folder on another disk, then run the same command again"
 
 
 class WrongBytes(Exception):

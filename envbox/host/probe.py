@@ -23,8 +23,7 @@ _STORE_HINT = "put the store on a local disk: export ENVBOX_STORE=/var/tmp/envbo
 _CONTAINER_HINTS = {
     "docker container": "start the container with --security-opt seccomp=unconfined"
     " --security-opt apparmor=unconfined --security-opt systempaths=unconfined",
-    "podman container": "start the container with --security-opt seccomp=unconfined"
-    " --security-opt unmask=ALL",
+    "podman container": "start the container with --security-opt seccomp=unconfined --security-opt unmask=ALL",
     "container": "ask for a container that may make user namespaces (seccompProfile: Unconfined)",
 }
 
@@ -55,8 +54,7 @@ def explain_namespaces(stage: str, errno: int, root: str = "/") -> NamespacesDen
     """Why `stage` (such as "unshare") failed with `errno`: what setting forbids it, what command mends it."""
     reason, hint = _denial(errno, root)
     return NamespacesDenied(
-        f"this host does not let a plain user make an isolated environment: {reason} "
-        f"({stage}: {os.strerror(errno)})",
+        f"this host does not let a plain user make an isolated environment: {reason} ({stage}: {os.strerror(errno)})",
         hint=hint,
     )
 
@@ -144,9 +142,7 @@ def filesystem_of(path: str, root: str = "/") -> FileSystem:
         before, _, after = line.partition(" - ")
         point = _unescape(before.split()[4])
         inside = place == point or place.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(
-            found.mount_point
-        ):  # a later mount at the same point hides an earlier one
+        if inside and len(point) >= len(found.mount_point):  # a later mount at the same point hides an earlier one
             found = FileSystem(after.split()[0], 0, point)
     statistics = os.statvfs(place)
     return found._replace(free=statistics.f_bavail * statistics.f_frsize)

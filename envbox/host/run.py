@@ -63,18 +63,14 @@ def run(  # noqa: PLR0913 - each is one independent property of a process
     )
     with contextlib.ExitStack() as stack:
         stack.callback(_close, process)
-        output = _Output(
-            capture, on_line, stack.enter_context(open(log, "ab", 0)) if log is not None else None
-        )
+        output = _Output(capture, on_line, stack.enter_context(open(log, "ab", 0)) if log is not None else None)
         try:
             _converse(process, input or b"", output, None if timeout is None else time.monotonic() + timeout)
         except BaseException:
             _end_group(process)
             raise
     output.finish()
-    return Completed(
-        tuple(argv), _status(process.wait()), bytes(output.kept["stdout"]), bytes(output.kept["stderr"])
-    )
+    return Completed(tuple(argv), _status(process.wait()), bytes(output.kept["stdout"]), bytes(output.kept["stderr"]))
 
 
 def foreground(
@@ -146,9 +142,7 @@ class _Output:
                 self._on_line(rest.decode(errors="replace"))
 
 
-def _converse(
-    process: subprocess.Popen[bytes], remaining: bytes, output: _Output, deadline: float | None
-) -> None:
+def _converse(process: subprocess.Popen[bytes], remaining: bytes, output: _Output, deadline: float | None) -> None:
     """Feed and read until the program and its output have ended, or what it left behind is silent."""
     view = memoryview(remaining)
     ended = None
@@ -156,9 +150,7 @@ def _converse(
         for name, pipe in (("stdout", process.stdout), ("stderr", process.stderr), ("stdin", process.stdin)):
             if pipe:
                 os.set_blocking(pipe.fileno(), False)
-                selector.register(
-                    pipe, selectors.EVENT_WRITE if name == "stdin" else selectors.EVENT_READ, name
-                )
+                selector.register(pipe, selectors.EVENT_WRITE if name == "stdin" else selectors.EVENT_READ, name)
         while selector.get_map():
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError("the program did not end in time")

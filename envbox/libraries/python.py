@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from envbox.sandbox.spec import Mount
 from envbox.values import Artifact, Digest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from envbox.build_sandbox import BuildSandbox
     from envbox.lock import Lock
@@ -36,7 +35,16 @@ _PLACE = "/run/envbox-python"
 _CACHE = "/opt/envbox/.cache"  # on the file system of PREFIX, so that wheels are linked, not copied
 _PYTHON = "/usr/bin/python3"
 _PYPI = "https://pypi.org/simple"
-_PASSED = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy")
+_PASSED = (
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+)
 _OFFLINE = ("dns error", "error sending request", "Failed to fetch", "Connection refused", "timed out")
 
 
@@ -58,9 +66,24 @@ def resolve(wanted: PythonLibraries, lock: Lock, sandbox: BuildSandbox, workshop
         *_network_files(),
     )
     box = replace(box, network="host", environment=tuple(sorted(_network_environment().items())))
-    command = ["pip", "compile", "--quiet", "--no-config", "--no-header", "--no-annotate", "--no-python-downloads"]
+    command = [
+        "pip",
+        "compile",
+        "--quiet",
+        "--no-config",
+        "--no-header",
+        "--no-annotate",
+        "--no-python-downloads",
+    ]
     options = ["--only-binary", ":all:", "--python", _PYTHON, "--default-index", wanted.index or _PYPI]
-    outputs = ["--format", "pylock.toml", "--output-file", f"{_PLACE}/pylock.toml", "--cache-dir", "/run/envbox-cache"]
+    outputs = [
+        "--format",
+        "pylock.toml",
+        "--output-file",
+        f"{_PLACE}/pylock.toml",
+        "--cache-dir",
+        "/run/envbox-cache",
+    ]
     result = box.run([f"{_TOOL}/uv", *command, *options, *outputs, f"{_PLACE}/requirements.in"])
     if result.status != 0:
         raise _resolution_error(result.stderr.decode("utf-8", "replace"))
@@ -83,8 +106,10 @@ def install(libraries: LibrarySet, sandbox: BuildSandbox, workshop: Workshop, lo
         "set -e",
         f"mkdir -p {os.path.dirname(PREFIX)}",
         f"{_TOOL}/uv venv {common} --no-project --python {_PYTHON} {PREFIX}",
-        f"{_TOOL}/uv pip install {common} --python {PREFIX}/bin/python --no-deps --no-index --find-links {_PLACE} "
-        f"--require-hashes --compile-bytecode --requirements {_PLACE}/requirements.txt",
+        (
+            f"{_TOOL}/uv pip install {common} --python {PREFIX}/bin/python --no-deps --no-index --find-links {_PLACE} "
+            f"--require-hashes --compile-bytecode --requirements {_PLACE}/requirements.txt"
+        ),
         # What uv keeps for itself: its cache, and files that tell other tools to leave the folder alone.
         f"rm -rf {_CACHE} {PREFIX}/.gitignore {PREFIX}/.lock {PREFIX}/CACHEDIR.TAG",
     ]
@@ -107,7 +132,15 @@ def _requirements(sandbox: BuildSandbox, requirements: Sequence[str]) -> str:
 
 
 def _network_files() -> list[Mount]:
-    mounts = [Mount("bind", "/etc/resolv.conf", source=os.path.realpath("/etc/resolv.conf"), access="read", optional=True)]
+    mounts = [
+        Mount(
+            "bind",
+            "/etc/resolv.conf",
+            source=os.path.realpath("/etc/resolv.conf"),
+            access="read",
+            optional=True,
+        )
+    ]
     mounts.append(Mount("bind", "/etc/hosts", source="/etc/hosts", access="read", optional=True))
     certificates = os.environ.get("SSL_CERT_FILE", "")
     if certificates:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from envbox.store.work import is_whole, publish, work_folder
 from envbox.values import Architecture, Artifact, Digest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from envbox.workshop import Workshop
 
 _VERSION = "0.13.8"

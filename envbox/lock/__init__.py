@@ -43,9 +43,7 @@ def load(path: str) -> Lock:
     except FileNotFoundError:
         raise LockInvalid(f"there is no {path}", hint="Run `envbox lock` to write it.") from None
     except OSError as error:
-        raise LockInvalid(
-            f"{path} cannot be read: {error.strerror}", hint="Make it a readable file."
-        ) from None
+        raise LockInvalid(f"{path} cannot be read: {error.strerror}", hint="Make it a readable file.") from None
     except UnicodeDecodeError as error:
         raise LockInvalid(
             f"{path} is not UTF-8 text: {error.reason} at byte {error.start}",

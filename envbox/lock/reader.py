@@ -23,7 +23,7 @@ _KINDS = {
 _WORD = re.compile(r"(?!\.+$)[^\s/\\\x00-\x1f\x7f]+")
 
 
-class Fault(Exception):  # noqa: N818 - a value on its way to the LockInvalid it becomes, not an error of its own
+class Fault(Exception):
     """The value at `path` is not what a lock has there."""
 
     def __init__(self, path: Path, message: str) -> None:
@@ -111,9 +111,7 @@ class Table:
         """What `read` makes of the table at `key`."""
         return self._finished(read, self._take(key, dict), key)
 
-    def tables(
-        self, key: str, read: Callable[[Table], Value], name: Callable[[Value], str]
-    ) -> tuple[Value, ...]:
+    def tables(self, key: str, read: Callable[[Table], Value], name: Callable[[Value], str]) -> tuple[Value, ...]:
         """What `read` makes of each table of a list, which may be missing; no two have the same name."""
         items = self._take(key, list) if key in self._values else []
         found: dict[str, Value] = {}

@@ -71,9 +71,7 @@ def _read_lock(table: Table) -> Lock:
         request=table.table("request", _read_request),
         archives=archives,
         groups=table.tables("group", lambda group: _read_group(group, names), lambda group: group.name),
-        libraries=table.tables(
-            "library", lambda library: _read_library(library, names), lambda it: it.language
-        ),
+        libraries=table.tables("library", lambda library: _read_library(library, names), lambda it: it.language),
     )
 
 
@@ -238,9 +236,7 @@ def _item(value: _Listed) -> str:
     if isinstance(value, ArchiveIndex):
         return toml.inline_table({"path": value.path} | known)
     place: dict[str, toml.Scalar] = {"archive": value.archive} if value.archive else {}
-    return toml.inline_table(
-        {"name": value.name, "version": value.version} | known | place | {"source": value.source}
-    )
+    return toml.inline_table({"name": value.name, "version": value.version} | known | place | {"source": value.source})
 
 
 def _time(seconds: int) -> datetime:

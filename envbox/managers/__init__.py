@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from envbox.managers.apt import Apt
 from envbox.managers.manager import GroupWork, Manager
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MANAGERS: Mapping[str, Manager] = {"apt": Apt()}
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from envbox.build_sandbox import BuildSandbox
     from envbox.distros import Distro
     from envbox.lock import ArchiveState
     from envbox.spec import Base, PackageRequest
-    from envbox.store.store import Store
     from envbox.store.manifest import Entry
+    from envbox.store.store import Store
     from envbox.store.view import View
     from envbox.values import Architecture, Artifact, Digest
     from envbox.workshop import Workshop
@@ -38,7 +39,12 @@ class Manager(Protocol):
     """A package manager. Its `archive` values are its own; others only hand them back."""
 
     def open_archive(
-        self, distro: Distro, base: Base, architecture: Architecture, keys: Sequence[bytes], workshop: Workshop
+        self,
+        distro: Distro,
+        base: Base,
+        architecture: Architecture,
+        keys: Sequence[bytes],
+        workshop: Workshop,
     ) -> Any:
         """Fetch and verify the package lists. Raises NetworkFailed, SignatureInvalid."""
 

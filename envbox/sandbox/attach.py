@@ -20,7 +20,7 @@ def bind(source: int, place: Target, attributes: int) -> None:
     except OSError as error:
         if error.errno != errno.ENOSYS:
             raise
-        from envbox.sandbox import legacy  # noqa: PLC0415 - not on the way of a current kernel
+        from envbox.sandbox import legacy
 
         legacy.bind(source, place, attributes)
         return
@@ -35,7 +35,7 @@ def mount_filesystem(kind: str, options: list[tuple[str, str]], place: Target, a
     except OSError as error:
         if error.errno != errno.ENOSYS:
             raise
-        from envbox.sandbox import legacy  # noqa: PLC0415 - not on the way of a current kernel
+        from envbox.sandbox import legacy
 
         return legacy.mount_filesystem(kind, options, place, attributes)
     attach(tree, place.descriptor)

@@ -109,7 +109,7 @@ def _unshare(spec: dict[str, Any]) -> None:
 def _supervisor(spec: dict[str, Any]) -> Supervisor | None:
     if not spec["fake_root"]:
         return None
-    from envbox.sandbox.ownership import Supervisor  # noqa: PLC0415 - builds only
+    from envbox.sandbox.ownership import Supervisor
 
     with Stage("fake root", spec["owners"]):
         return Supervisor(spec["owners"], spec["upper"])

@@ -19,9 +19,9 @@ def command(spec_path: str, error_path: str) -> list[str]:
 
 def main(spec_path: str, error_path: str) -> int:
     """Launches, and reports a failure of the set-up in `error_path`."""
-    import json  # noqa: PLC0415 - `command` needs none of it
+    import json
 
-    from envbox.sandbox.native import LaunchError, launch  # noqa: PLC0415 - only found once sys.path is set
+    from envbox.sandbox.native import LaunchError, launch
 
     with open(spec_path, encoding="utf-8") as file:
         spec = json.load(file)

@@ -81,11 +81,9 @@ def mount_root(spec: dict[str, Any], writable: tuple[int, int] | None) -> int:
     return tree
 
 
-def _mount_root_by_old_means(
-    root: str, layers: list[int], writable: tuple[int, int] | None, first: OSError
-) -> int:
+def _mount_root_by_old_means(root: str, layers: list[int], writable: tuple[int, int] | None, first: OSError) -> int:
     """mount(2), for kernels whose overlay takes no layers one by one (before 6.8)."""
-    from envbox.sandbox import legacy  # noqa: PLC0415 - not on the way of a current kernel
+    from envbox.sandbox import legacy
 
     with Stage("overlay", first.strerror or ""):
         if writable is None and len(layers) == 1:

@@ -49,9 +49,7 @@ FROM_KERNEL = 0x80  # siginfo's si_code of what nobody sent by kill(2)
 def block() -> set[int]:
     """Blocks what launch() waits for, and what would stop it for using the terminal; the mask before."""
     relayed = {RELAYED + number for number in FORWARDED}  # for init, which inherits the mask
-    return set(
-        signals.pthread_sigmask(signals.SIG_BLOCK, WAITED | relayed | {signals.SIGTTOU, signals.SIGTTIN})
-    )
+    return set(signals.pthread_sigmask(signals.SIG_BLOCK, WAITED | relayed | {signals.SIGTTOU, signals.SIGTTIN}))
 
 
 def default_child_signal() -> Any:

@@ -52,9 +52,7 @@ def parse(text: str, *, file: str, folder: str, read: Callable[[str], str]) -> S
 
 
 def _invalid(found: list[Problem], file: str, folder: str) -> SpecInvalid:
-    ordered = sorted(
-        dict.fromkeys(found), key=lambda problem: (problem.file != file, problem.file, problem.line)
-    )
+    ordered = sorted(dict.fromkeys(found), key=lambda problem: (problem.file != file, problem.file, problem.line))
     count = "1 problem" if len(ordered) == 1 else f"{len(ordered)} problems"
     lines = [f"{file} has {count}:", *(f"  {problem}" for problem in ordered)]
     return SpecInvalid(

@@ -27,9 +27,7 @@ def release(text: str) -> tuple[str, str]:
         raise ValueError(f"{shown(distro)} is not a known distribution; there is {', '.join(BASES)}{hint}")
     known = ", ".join(dict.fromkeys(releases.values()))
     if (distro, spelling) in _MOVING:
-        raise ValueError(
-            f'{shown(text)} means another release in time; write "{distro}:{_MOVING[distro, spelling]}"'
-        )
+        raise ValueError(f'{shown(text)} means another release in time; write "{distro}:{_MOVING[distro, spelling]}"')
     if not spelling:
         raise ValueError(f"names no release of {distro}; there are {known}")
     if spelling not in releases:

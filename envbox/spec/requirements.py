@@ -34,9 +34,7 @@ def requirement(text: str) -> str:
     """The one spelling of a PEP 508 requirement. Raises ValueError, which says what is wrong with it."""
     stripped = text.strip()
     if _VERSION_CONTROL.search(stripped):
-        raise ValueError(
-            f"{shown(text)} comes from version control; only libraries of an index are supported"
-        )
+        raise ValueError(f"{shown(text)} comes from version control; only libraries of an index are supported")
     if _LOCAL.search(stripped):
         raise ValueError(f"{shown(text)} is on this machine only; only libraries of an index are supported")
     if stripped.startswith(("http://", "https://")):
@@ -120,9 +118,7 @@ class RequirementFiles:
             note(f"{path} has no [project] table")
         table = top.table("project")
         if "dependencies" in (table.value("dynamic", list) or []):
-            table.wrong(
-                "dependencies are computed when the project is built; list them in the file", "dynamic"
-            )
+            table.wrong("dependencies are computed when the project is built; list them in the file", "dynamic")
             return []
         return listed_requirements(table, "dependencies")
 

@@ -221,8 +221,4 @@ def _volume(section: Section, values: dict[str, Any], folder: str) -> Volume:
 
 
 def _is_absolute(path: str) -> bool:
-    return (
-        path.startswith("/")
-        and "/" + posixpath.normpath(path).lstrip("/") == path
-        and not _CONTROL.search(path)
-    )
+    return path.startswith("/") and "/" + posixpath.normpath(path).lstrip("/") == path and not _CONTROL.search(path)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+from typing import TYPE_CHECKING
 
 from envbox.errors import ArtifactMismatch
-from envbox.store.store import Store
 from envbox.values import Digest
+
+if TYPE_CHECKING:
+    from envbox.store.store import Store
 
 
 class Blobs:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from envbox.store.manifest import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 _MOST = 20
 

@@ -12,8 +12,8 @@ from envbox.values import Digest
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from envbox.store.store import Store
     from envbox.store.manifest import Entry
+    from envbox.store.store import Store
 
 
 class Layers:

@@ -12,11 +12,13 @@ import json
 import os
 import stat
 import struct
-from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from envbox.formats import tar
 from envbox.values import Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
 
 OWNER_ATTRIBUTE = "user.envbox.owner"
 _OPAQUE_ATTRIBUTE = "user.overlay.opaque"
@@ -58,9 +60,9 @@ def loads(text: str) -> list[Entry]:
     return [_entry_of(json.loads(line)) for line in text.splitlines()]
 
 
-def _entry_of(row: list[object]) -> Entry:
+def _entry_of(row: list[Any]) -> Entry:
     *plain, xattrs = row
-    return Entry(*plain, tuple((name, value) for name, value in xattrs))  # type: ignore[arg-type,misc,attr-defined]
+    return Entry._make([*plain, tuple((name, value) for name, value in xattrs)])
 
 
 def read(folder: str) -> list[Entry]:
@@ -112,7 +114,8 @@ def _scanned(
     owners: Mapping[str, tuple[int, int]],
     first_names: dict[tuple[int, int], str],
 ) -> Entry:
-    kind, target, xattrs = _kind_of(status), "", ()
+    kind, target = _kind_of(status), ""
+    xattrs: tuple[tuple[str, str], ...] = ()
     full = os.path.join(tree, path)
     uid, gid = owners.get(path, (0, 0))
     if kind == "symlink":
@@ -208,7 +211,16 @@ def _member(entry: Entry) -> tar.Member:
         kind = "directory"
     xattrs = tuple((name, bytes.fromhex(value)) for name, value in entry.xattrs)
     return tar.Member(
-        path, kind, entry.mode, entry.uid, entry.gid, entry.mtime, entry.target, memoryview(b""), xattrs, (0, 0)
+        path,
+        kind,
+        entry.mode,
+        entry.uid,
+        entry.gid,
+        entry.mtime,
+        entry.target,
+        memoryview(b""),
+        xattrs,
+        (0, 0),
     )
 
 

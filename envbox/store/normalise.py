@@ -9,11 +9,15 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import os
-from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from envbox.store import manifest
-from envbox.store.manifest import Entry
 from envbox.store.removal import remove_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from envbox.store.manifest import Entry
 
 REMOVED = (
     "var/cache/ldconfig/aux-cache",  # inode numbers and times of libraries
@@ -65,9 +69,7 @@ _OVERLAY_ATTRIBUTES = "user.overlay."
 _KEPT_ATTRIBUTES = frozenset({"user.overlay.opaque"})
 
 
-def normalise(
-    tree: str, owners: Mapping[str, tuple[int, int]], epoch: int, started: float
-) -> list[Entry]:
+def normalise(tree: str, owners: Mapping[str, tuple[int, int]], epoch: int, started: float) -> list[Entry]:
     """Apply the table to the upper folder of a build that began at `started`; returns its entries.
 
     Nothing keeps a time after `epoch`, nor one of this build on a host whose clock is behind it.

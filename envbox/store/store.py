@@ -1,14 +1,14 @@
 """The store: artifacts, package trees, layers and environments, shared by every project of a user.
 
-    blobs/sha256/       artifacts as downloaded, verified
-    packages-v1/        one unpacked tree per package artifact, with its manifest
-    layers-v1/          tree/ and manifest, by digest
-    keys-v1/            what went into a layer -> its digest
-    environments-v1/    everything needed to enter, one folder per spec and lock
-    homes/              HOME of the person inside, one per project
-    projects/           which environments a project uses
-    logs/               of failed builds
-    tmp/                work folders, locked while in use
+blobs/sha256/       artifacts as downloaded, verified
+packages-v1/        one unpacked tree per package artifact, with its manifest
+layers-v1/          tree/ and manifest, by digest
+keys-v1/            what went into a layer -> its digest
+environments-v1/    everything needed to enter, one folder per spec and lock
+homes/              HOME of the person inside, one per project
+projects/           which environments a project uses
+logs/               of failed builds
+tmp/                work folders, locked while in use
 """
 
 from __future__ import annotations
@@ -16,12 +16,26 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from envbox.errors import StoreFailed
 from envbox.store.location import default_root
 
-FOLDERS = ("blobs/sha256", "packages-v1", "layers-v1", "keys-v1", "environments-v1", "homes", "projects", "logs", "tmp", "locks")
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FOLDERS = (
+    "blobs/sha256",
+    "packages-v1",
+    "layers-v1",
+    "keys-v1",
+    "environments-v1",
+    "homes",
+    "projects",
+    "logs",
+    "tmp",
+    "locks",
+)
 
 
 @contextlib.contextmanager

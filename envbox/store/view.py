@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from envbox.store.manifest import Entry
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from envbox.store.manifest import Entry
 
 _MOST_LINKS = 40  # as the kernel: MAXSYMLINKS
 

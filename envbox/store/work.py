@@ -8,10 +8,13 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-from envbox.store.store import Store, explaining
 from envbox.store.removal import remove_tree
+from envbox.store.store import Store, explaining
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _SEALED = "sealed"

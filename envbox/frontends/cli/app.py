@@ -7,7 +7,8 @@ import sys
 import typer
 
 from envbox.errors import EnvboxError
-from envbox.frontends.cli import build, init, lock, run as run_verb, shell, status
+from envbox.frontends.cli import build, init, lock, shell, status
+from envbox.frontends.cli import run as run_verb
 from envbox.frontends.cli.failure import tell, tell_bug
 
 _INTERRUPTED = 130

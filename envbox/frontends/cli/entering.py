@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from envbox import api
 from envbox.frontends.cli.progress import reporter
 from envbox.session import Session, enter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
 def build_and_enter(argv_of: Callable[[Session], Sequence[str]], *, root: bool) -> int:

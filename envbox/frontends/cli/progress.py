@@ -6,12 +6,15 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from envbox.report import Reporter
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from envbox.report import Reporter
 
 
 @contextlib.contextmanager

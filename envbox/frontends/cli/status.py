@@ -39,7 +39,11 @@ def _facts(found: api.Status) -> dict[str, object]:
         "built": found.is_built,
         "store": found.store,
         "layers": [
-            {"title": step.title, "digest": str(step.recorded) if step.recorded else None, "present": bool(step.present)}
+            {
+                "title": step.title,
+                "digest": str(step.recorded) if step.recorded else None,
+                "present": bool(step.present),
+            }
             for step in steps
         ],
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from envbox.managers.apt import archive as archives
@@ -10,13 +9,15 @@ from envbox.managers.apt import base, configured, database, solve, unpacked
 from envbox.managers.apt.package_tree import PackageTree, add_tree, open_tree
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from envbox.build_sandbox import BuildSandbox
     from envbox.distros import Distro
     from envbox.lock import ArchiveState
     from envbox.managers.manager import GroupWork
     from envbox.spec import Base, PackageRequest
-    from envbox.store.store import Store
     from envbox.store.manifest import Entry
+    from envbox.store.store import Store
     from envbox.values import Architecture, Artifact, Digest
     from envbox.workshop import Workshop
 
@@ -27,7 +28,12 @@ class Apt:
     """The `apt` manager (see `envbox.managers.manager.Manager`)."""
 
     def open_archive(
-        self, distro: Distro, base: Base, architecture: Architecture, keys: Sequence[bytes], workshop: Workshop
+        self,
+        distro: Distro,
+        base: Base,
+        architecture: Architecture,
+        keys: Sequence[bytes],
+        workshop: Workshop,
     ) -> archives.Archive:
         """Fetch and verify the package lists of all suites."""
         return archives.open_archive(distro, base, architecture, keys, workshop)
@@ -69,7 +75,10 @@ class Apt:
     ) -> None:
         """Run dpkg over the group's unpacked packages."""
         packages = _trees(store, group)
-        names = (*database.READS, *(f"{database.ADMIN}/triggers/{t}" for t in database.explicit_triggers(packages)))
+        names = (
+            *database.READS,
+            *(f"{database.ADMIN}/triggers/{t}" for t in database.explicit_triggers(packages)),
+        )
         lower = {} if group.is_base else {name: group.read_below(name) for name in names}
         automatic = [] if group.is_base else _automatic(packages, group.requested)
         files = {**database.seed(packages, automatic, lower), **configured.seeds()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -19,6 +18,8 @@ from envbox.lock import ArchiveIndex, ArchiveState
 from envbox.values import Artifact, Digest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from envbox.distros import Distro, Suite
     from envbox.spec import Base
     from envbox.values import Architecture
@@ -55,9 +56,7 @@ class Archive:
 
     def versions(self, name: str) -> list[tuple[Package, Part]]:
         """All versions of a package, the newest first."""
-        found = [
-            (package, part) for part in self.parts for index in part.packages for package in index.find(name)
-        ]
+        found = [(package, part) for part in self.parts for index in part.packages for package in index.find(name)]
         return sorted(found, key=lambda item: debian_version.key(item[0].version), reverse=True)
 
     def providers(self, name: str) -> list[str]:
@@ -156,7 +155,8 @@ def _open_part(place: _Place, keys: Sequence[bytes], workshop: Workshop) -> Part
 def _check_validity(release: release_format.Release, place: _Place, where: str) -> None:
     if place.suite.folder not in {release.suite, release.codename}:
         raise SignatureInvalid(
-            f"{where} is signed for {release.codename or release.suite}, not for {place.suite.folder}", hint=_HINT
+            f"{where} is signed for {release.codename or release.suite}, not for {place.suite.folder}",
+            hint=_HINT,
         )
     if release.valid_until is not None and release.valid_until < time.time():
         until = time.strftime("%Y-%m-%d", time.gmtime(release.valid_until))

@@ -6,7 +6,6 @@ version, the first alternative, which is what debootstrap and mmdebstrap arrive 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from envbox.errors import UnknownPackage, Unsatisfiable
@@ -14,6 +13,8 @@ from envbox.formats import dependency
 from envbox.managers.apt.archive import Archive, Part, artifact_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from envbox.distros import Distro
     from envbox.formats.dependency import Relation
     from envbox.formats.packages_index import Package
@@ -46,12 +47,11 @@ class _Closure:
             wanted = pending.pop(0)
             if wanted in self.chosen:
                 continue
-            package, part = self.chosen[wanted] = self._candidate(wanted)
+            package, _part = self.chosen[wanted] = self._candidate(wanted)
             for field in ("Pre-Depends", "Depends"):
                 text = package.fields.get(field, "")
-                for alternatives in dependency.parse(text, self._archive.architecture.value):
-                    if not any(self._satisfied(relation) for relation in alternatives):
-                        pending.append(self._pick(alternatives, package.name))
+                needs = dependency.parse(text, self._archive.architecture.value)
+                pending += [self._pick(need, package.name) for need in needs if not self._satisfied(need)]
 
     def _candidate(self, name: str) -> tuple[Package, Part]:
         versions = self._archive.versions(name)
@@ -64,7 +64,10 @@ class _Closure:
             hint=f"versions there: {', '.join(package.version for package, _ in versions) or 'none'}",
         )
 
-    def _satisfied(self, relation: Relation) -> bool:
+    def _satisfied(self, alternatives: tuple[Relation, ...]) -> bool:
+        return any(self._met(relation) for relation in alternatives)
+
+    def _met(self, relation: Relation) -> bool:
         chosen = self.chosen.get(relation.name)
         if chosen:
             return relation.satisfied_by(chosen[0].version)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from envbox.errors import BuildFailed, StoreFailed
@@ -14,6 +13,8 @@ from envbox.managers.apt import database
 from envbox.managers.apt.package_tree import INFO, PackageTree
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from envbox.build_sandbox import BuildSandbox
 
 _POLICY = "usr/sbin/policy-rc.d"  # invoke-rc.d(8): 101 forbids to start any service
@@ -70,7 +71,10 @@ def _preinst(package: PackageTree) -> list[str]:
     }
     assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
     words = f"{package.name}: its preinst script failed"
-    return [f"echo {shlex.quote('Preparing ' + package.name + ' ...')}", f"{assignments} {path} install || {{ echo {shlex.quote(words)} >&2; exit 1; }}"]
+    return [
+        f"echo {shlex.quote('Preparing ' + package.name + ' ...')}",
+        f"{assignments} {path} install || {{ echo {shlex.quote(words)} >&2; exit 1; }}",
+    ]
 
 
 def _settle() -> list[str]:
@@ -107,9 +111,7 @@ def preinst_order(packages: Sequence[PackageTree]) -> list[PackageTree]:
     return list(ordered.values())
 
 
-def configure(
-    sandbox: BuildSandbox, commands: str, log: str, on_step: Callable[[str], None], group: str
-) -> None:
+def configure(sandbox: BuildSandbox, commands: str, log: str, on_step: Callable[[str], None], group: str) -> None:
     """Run `commands` in the sandbox. Raises BuildFailed with the last lines; the log is kept at `log`."""
     tail: deque[str] = deque(maxlen=_TAIL)
 

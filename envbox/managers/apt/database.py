@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from envbox.managers.apt.package_tree import PackageTree
 
 ADMIN = "var/lib/dpkg"
 _NOAWAIT = {"interest": "", "interest-await": "", "interest-noawait": "/noawait"}
 
 
-def seed(packages: Sequence[PackageTree], automatic: Iterable[tuple[str, str]], lower: dict[str, str]) -> dict[str, str]:
+def seed(
+    packages: Sequence[PackageTree], automatic: Iterable[tuple[str, str]], lower: dict[str, str]
+) -> dict[str, str]:
     """Database files (path -> text) after `packages` were unpacked over a root whose files are `lower`.
 
     `automatic` are name and architecture of those that nobody asked for by name.
@@ -89,7 +92,7 @@ def file_triggers(interests: str, packages: Sequence[PackageTree]) -> list[tuple
 
 
 def _below(path: str, prefix: str) -> bool:
-    return path == prefix or path.startswith(f"{prefix}/") or path.startswith(f"usr/{prefix}/")
+    return path == prefix or path.startswith((f"{prefix}/", f"usr/{prefix}/"))
 
 
 def parse_diversions(text: str) -> dict[str, tuple[str, str]]:

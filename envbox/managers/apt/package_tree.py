@@ -218,7 +218,9 @@ class _TreeWriter:
         if member.kind == "symlink":
             os.symlink(member.target, full)
             os.utime(full, (member.mtime, member.mtime), follow_symlinks=False)
-            self.entries[path] = Entry(path, "symlink", 0o777, member.uid, member.gid, member.mtime, target=member.target)
+            self.entries[path] = Entry(
+                path, "symlink", 0o777, member.uid, member.gid, member.mtime, target=member.target
+            )
             return
         target = _merged(member.target, "file")
         original = self.entries.get(target)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -13,6 +12,8 @@ from envbox.errors import UnknownPackage, Unsatisfiable
 from envbox.sandbox.spec import Mount
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from envbox.build_sandbox import BuildSandbox
     from envbox.managers.apt.archive import Archive
     from envbox.spec import PackageRequest
@@ -42,12 +43,16 @@ def check_names(archive: Archive, requests: Sequence[PackageRequest], distributi
     for request in requests:
         versions = [package.version for package, _ in archive.versions(request.name)]
         if request.version and versions and request.version not in versions:
-            problems.append(f"{request.name} has no version {request.version} in {distribution}; it has {', '.join(versions)}")
+            problems.append(
+                f"{request.name} has no version {request.version} in {distribution}; it has {', '.join(versions)}"
+            )
         elif not versions and not archive.providers(request.name):
             names = archive.names() if names is None else names
             problems.append(_unknown(request.name, names, distribution))
     if problems:
-        raise UnknownPackage("\n".join(problems), hint="correct `packages` in envbox.toml, then run the same command again")
+        raise UnknownPackage(
+            "\n".join(problems), hint="correct `packages` in envbox.toml, then run the same command again"
+        )
 
 
 def _unknown(name: str, names: set[str], distribution: str) -> str:
@@ -92,7 +97,9 @@ def _write_lists(archive: Archive, folder: str) -> None:
         name, suite = part.state.name, part.state.suite
         prefix = f"{_HOST}_{name}_dists_{suite}"
         components = " ".join(component for component, _ in part.indexes)
-        lines.append(f"deb [trusted=yes arch={archive.architecture.value}] http://{_HOST}/{name} {suite} {components}\n")
+        lines.append(
+            f"deb [trusted=yes arch={archive.architecture.value}] http://{_HOST}/{name} {suite} {components}\n"
+        )
         _write(folder, f"{prefix}_Release", part.release)
         for component, text in part.indexes:
             _write(folder, f"{prefix}_{component}_binary-{archive.architecture.value}_Packages", text)
@@ -112,5 +119,10 @@ def _reason(output: str) -> str:
         if line.startswith(("The following packages have unmet", "E:", "Some packages")):
             lines = lines[start:]
             break
-    noise = ("Reading package lists", "Building dependency tree", "Reading state information", "Solving dependencies")
+    noise = (
+        "Reading package lists",
+        "Building dependency tree",
+        "Reading state information",
+        "Solving dependencies",
+    )
     return "\n".join(f"  {line}" for line in lines if not line.startswith(noise))

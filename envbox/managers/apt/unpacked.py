@@ -24,7 +24,11 @@ Diversions = Mapping[str, tuple[str, str]]
 
 
 def assemble(
-    packages: Sequence[PackageTree], below: View, folder: str, links: Mapping[str, str], diversions: Diversions
+    packages: Sequence[PackageTree],
+    below: View,
+    folder: str,
+    links: Mapping[str, str],
+    diversions: Diversions,
 ) -> list[Entry]:
     """Link `packages` into the empty `folder`, to lie above `below`. Returns the layer's entries.
 

@@ -179,14 +179,15 @@ class _Builder:
 
     def _group_work(self, step: Step) -> GroupWork:
         group = self._lock.groups[step.index]
+        below = self.digests[: 2 * step.index]
         return GroupWork(
             distro=self._distro,
+            release=self._release,
             name=group.name,
             requested=group.requested,
             digests=tuple(artifact.digest for artifact in group.artifacts),
-            below=View(self._layers.entries(digest) for digest in self.digests),
-            read_below=partial(read_below, self._trees()),
-            is_base=step.index == 0,
+            below=View(self._layers.entries(digest) for digest in below),
+            read_below=partial(read_below, tuple(self._layers.tree(digest) for digest in below)),
         )
 
     def _mismatch(self, step: Step, digest: Digest) -> DigestMismatch:

@@ -37,5 +37,6 @@ DEBIAN = Distro(
     # init-system-helpers of Debian 12 names `usrmerge` first; the layout that it would make is ours already.
     preferred=("usr-is-merged",),
     links={"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"},
+    keyring="/usr/share/keyrings/debian-archive-keyring.gpg",
     python="python3",
 )

@@ -43,5 +43,7 @@ class Distro:
     """Taken where a dependency leaves the choice."""
     links: Mapping[str, str]
     """Links that exist before the first package is unpacked."""
+    keyring: str
+    """Where the root file system has the archive's keys."""
     python: str
     """The package of its Python interpreter."""

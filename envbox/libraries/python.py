@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
@@ -110,7 +111,10 @@ def install(libraries: LibrarySet, sandbox: BuildSandbox, workshop: Workshop, lo
             f"{_TOOL}/uv pip install {common} --python {PREFIX}/bin/python --no-deps --no-index --find-links {_PLACE} "
             f"--require-hashes --compile-bytecode --requirements {_PLACE}/requirements.txt"
         ),
-        # What uv keeps for itself: its cache, and files that tell other tools to leave the folder alone.
+        # When the wheel was put into this host's store is nobody's business but uv's.
+        f"find {PREFIX}/lib -path '*.dist-info/uv_cache.json' -delete",
+        f"find {PREFIX}/lib -path '*.dist-info/RECORD' -exec sed -i '/\\/uv_cache\\.json,/d' {{}} +",
+        # What else uv keeps for itself: its cache, and files that tell other tools to leave the folder alone.
         f"rm -rf {_CACHE} {PREFIX}/.gitignore {PREFIX}/.lock {PREFIX}/CACHEDIR.TAG",
     ]
     if not libraries.artifacts:
@@ -200,17 +204,23 @@ def _platforms(architecture: Architecture, glibc: int) -> Sequence[str]:
 
 def _wheel(package: Mapping[str, Any], tags: Mapping[Tag, int]) -> Artifact:
     """The wheel that fits best, of a package in a pylock.toml (PEP 751)."""
-    name, version = package["name"], package.get("version", "")
+    name = package["name"]
+    direct = [package["archive"]] if "archive" in package else []  # of a requirement that names a URL
     ranked = []
-    for wheel in package.get("wheels", []):
-        filename = wheel.get("name") or wheel["url"].rsplit("/", 1)[-1]
-        ranks = [tags[tag] for tag in parse_wheel_filename(filename)[3] if tag in tags]
+    for wheel in [*package.get("wheels", []), *direct]:
+        filename = unquote(wheel.get("name") or wheel["url"].rsplit("/", 1)[-1])
+        if not filename.endswith(".whl"):
+            continue
+        _, version, _, of_wheel = parse_wheel_filename(filename)
+        ranks = [tags[tag] for tag in of_wheel if tag in tags]
         if ranks:
-            ranked.append((min(ranks), filename, wheel))
+            ranked.append((min(ranks), filename, package.get("version", str(version)), wheel))
     if not ranked:
-        raise Unsatisfiable(f"{name} {version} has no wheel for this base", hint="ask for another version of it")
-    _, _, best = min(ranked, key=lambda item: item[:2])
-    return Artifact(name, version, best["url"], int(best.get("size", -1)), Digest(best["hashes"]["sha256"]))
+        raise Unsatisfiable(
+            f"{name} {package.get('version', '')} has no wheel for this base", hint="ask for another version of it"
+        )
+    _, _, version, best = min(ranked, key=lambda item: item[:2])
+    return Artifact(name, str(version), best["url"], int(best.get("size", -1)), Digest(best["hashes"]["sha256"]))
 
 
 def _measured(wheels: Sequence[Artifact], workshop: Workshop) -> list[Artifact]:
@@ -224,7 +234,7 @@ def _wheel_folder(libraries: LibrarySet, sandbox: BuildSandbox, workshop: Worksh
     os.makedirs(folder)
     lines = []
     for artifact in libraries.artifacts:
-        os.link(workshop.blobs.path(artifact.digest), os.path.join(folder, artifact.filename))
+        os.link(workshop.blobs.path(artifact.digest), os.path.join(folder, unquote(artifact.filename)))
         lines.append(f"{artifact.name}=={artifact.version} --hash=sha256:{artifact.digest.hex}\n")
     with open(os.path.join(folder, "requirements.txt"), "w", encoding="utf-8") as file:
         file.writelines(lines)

@@ -28,11 +28,16 @@ class GroupWork:
     requested: tuple[str, ...]
     digests: tuple[Digest, ...]
     """Of the group's artifacts, in the lock's order."""
+    release: str
     below: View
-    """All layers under this one, the group's unpacked layer included when it is configured."""
+    """All layers under the group's own two."""
     read_below: Callable[[str], str]
-    """Text of a file in the layers below, empty if there is none."""
-    is_base: bool
+    """Text of a file in those layers, empty if there is none."""
+
+    @property
+    def is_base(self) -> bool:
+        """True for the group that everything else stands on."""
+        return not self.below.get("")
 
 
 class Manager(Protocol):

@@ -33,19 +33,23 @@ _DEVICES = {X86_64: ((133, 1), (259, 2)), AARCH64: ((33, 2),)}
 _TYPE, _CHARACTER, _BLOCK = 0o170000, 0o020000, 0o060000
 
 
+def _machine() -> str:
+    return os.uname().machine
+
+
 def supported() -> bool:
     """Whether this machine's system calls are known."""
-    return os.uname().machine in NATIVE
+    return _machine() in NATIVE
 
 
 def ownership_calls() -> dict[int, str]:
     """Number -> name of the calls that are asked about."""
-    return _OWNERSHIP[NATIVE[os.uname().machine]]
+    return _OWNERSHIP[NATIVE[_machine()]]
 
 
 def program() -> bytes:
     """The filter: ownership is asked about, identity, durability and device nodes succeed without effect."""
-    architecture = NATIVE[os.uname().machine]
+    architecture = NATIVE[_machine()]
     rows = on_numbers(tuple(_OWNERSHIP[architecture]), returns(NOTIFY))
     rows += on_numbers(_IDENTITY[architecture] + _DURABILITY[architecture], returns(ERROR))
     for number, argument in _DEVICES[architecture]:

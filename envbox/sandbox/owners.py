@@ -16,7 +16,7 @@ def format_owner(path: bytes, uid: int, gid: int) -> bytes:
 def parse_owners(data: bytes) -> dict[str, tuple[int, int]]:
     """Path -> (uid, gid) of everything the file lists."""
     owners = {}
-    for line in data.splitlines():
+    for line in data.split(b"\n")[:-1]:
         ids, _, path = line.partition(b" ")
         uid, _, gid = ids.partition(b":")
         plain = b"\\".join(part.replace(b"\\n", b"\n") for part in path.split(b"\\\\"))

@@ -6,6 +6,7 @@ rows sort by architecture; a process of an architecture that a filter does not k
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -19,7 +20,6 @@ _LOAD, _EQUAL, _AND, _RETURN = 0x20, 0x15, 0x54, 0x06
 _AT_NUMBER, _AT_ARCHITECTURE, _AT_ARGUMENTS = 0, 4, 16
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
 _X32 = 0x40000000
-_EPERM = 1
 _IOCTL = ((X86_64, (16, _X32 + 514)), (I386, (54,)), (AARCH64, (29,)), (ARM, (54,)))
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 
@@ -66,9 +66,13 @@ def install_with_listener(program: bytes) -> int:
     return system_call(_SECCOMP[os.uname().machine], 1, 8, counted(program, 8))
 
 
+def terminal_program() -> bytes:
+    """Refuses TIOCSTI and TIOCLINUX, by which a command could type into the shell it was started from."""
+    refuse = on_argument(1, (_TIOCSTI, _TIOCLINUX), ERROR + errno.EPERM)
+    return for_architectures([(architecture, on_numbers(ioctl, refuse)) for architecture, ioctl in _IOCTL])
+
+
 def protect_terminal() -> None:
-    """Forbids typing into the caller's terminal (TIOCSTI, TIOCLINUX), which would be a way out."""
-    if sys.byteorder != "little":
-        return
-    refuse = on_argument(1, (_TIOCSTI, _TIOCLINUX), ERROR + _EPERM)
-    install(for_architectures([(architecture, on_numbers(ioctl, refuse)) for architecture, ioctl in _IOCTL]))
+    """Puts `terminal_program` on this process. The machines it knows are little-endian ones."""
+    if sys.byteorder == "little":
+        install(terminal_program())

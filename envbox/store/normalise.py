@@ -11,6 +11,7 @@ import fnmatch
 import os
 from typing import TYPE_CHECKING
 
+from envbox.formats import jks
 from envbox.store import manifest
 from envbox.store.removal import remove_tree
 
@@ -65,6 +66,9 @@ REMOVED = (
 EMPTIED = ("etc/machine-id",)
 """Files that must exist and must say nothing."""
 
+REDATED = ("etc/ssl/certs/java/cacerts",)
+"""Java key stores, whose entries have the time they were made."""
+
 _OVERLAY_ATTRIBUTES = "user.overlay."
 _KEPT_ATTRIBUTES = frozenset({"user.overlay.opaque"})
 
@@ -76,6 +80,7 @@ def normalise(tree: str, owners: Mapping[str, tuple[int, int]], epoch: int, star
     """
     _apply(tree, REMOVED, remove_tree)
     _apply(tree, EMPTIED, _empty)
+    _apply(tree, REDATED, lambda path: _redate(path, epoch))
     _drop_links_to(tree, "etc/ssl/certs", "ssl-cert-snakeoil.pem")
     entries = [_clamped(entry, epoch, started) for entry in manifest.scan(tree, owners)]
     for entry in reversed(entries):
@@ -99,6 +104,14 @@ def _apply(tree: str, patterns: tuple[str, ...], action: Callable[[str], None]) 
 def _empty(path: str) -> None:
     if os.path.isfile(path) and not os.path.islink(path):
         os.truncate(path, 0)
+
+
+def _redate(path: str, epoch: int) -> None:
+    with open(path, "r+b") as file:
+        content = jks.with_date(file.read(), epoch)
+        if content is not None:
+            file.seek(0)
+            file.write(content)
 
 
 def _drop_links_to(tree: str, folder: str, target: str) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from envbox.managers.apt import archive as archives
-from envbox.managers.apt import base, configured, database, solve, unpacked
+from envbox.managers.apt import base, configured, database, solve, sources
+from envbox.managers.apt.installed import Installed
 from envbox.managers.apt.package_tree import PackageTree, add_tree, open_tree
+from envbox.managers.apt.unpacked import Farm
+from envbox.sandbox.spec import Mount
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     from envbox.workshop import Workshop
 
 __all__ = ["Apt"]
+
+
+_PACKAGES = "/run/envbox-packages"
 
 
 class Apt:
@@ -66,25 +72,30 @@ class Apt:
 
     def unpack(self, store: Store, group: GroupWork, folder: str) -> list[Entry]:
         """Link the group's package trees together."""
-        diversions = database.parse_diversions(group.read_below("var/lib/dpkg/diversions"))
-        links = group.distro.links if group.is_base else {}
-        return unpacked.assemble(_trees(store, group), group.below, folder, links, diversions)
+        return _farm(group, _trees(store, group)).write(folder)
 
     def configure(
         self, store: Store, group: GroupWork, sandbox: BuildSandbox, log: str, on_step: Callable[[str], None]
     ) -> None:
         """Run dpkg over the group's unpacked packages."""
         packages = _trees(store, group)
-        names = (
-            *database.READS,
-            *(f"{database.ADMIN}/triggers/{t}" for t in database.explicit_triggers(packages)),
-        )
+        names = (*database.READS, *(f"{database.ADMIN}/triggers/{t}" for t in database.explicit_triggers(packages)))
         lower = {} if group.is_base else {name: group.read_below(name) for name in names}
         automatic = [] if group.is_base else _automatic(packages, group.requested)
         files = {**database.seed(packages, automatic, lower), **configured.seeds()}
-        configured.write_files(sandbox.upper, files, lambda path: _mode_below(group, path))
+        if group.is_base:
+            files.update(sources.files(group.distro, group.release))
+        configured.write_files(sandbox.upper, files, lambda path: _mode_below(group, packages, path))
         fired = database.file_triggers(lower.get(f"{database.ADMIN}/triggers/File", ""), packages)
-        configured.configure(sandbox, configured.script(packages, fired), log, on_step, group.name)
+        root = store.path("packages-v1")
+        late = _late_files(group, packages, root)
+        box = sandbox.with_mounts(Mount("bind", _PACKAGES, source=root, access="read")) if late else sandbox
+        configured.configure(box, configured.script(packages, late, fired), log, on_step, group.name)
+
+
+def _farm(group: GroupWork, packages: Sequence[PackageTree]) -> Farm:
+    links = group.distro.links if group.is_base else {}
+    return Farm(packages, group.below, Installed(group.below, group.read_below), links)
 
 
 def _trees(store: Store, group: GroupWork) -> list[PackageTree]:
@@ -92,11 +103,19 @@ def _trees(store: Store, group: GroupWork) -> list[PackageTree]:
     return [tree for tree in trees if tree]
 
 
+def _late_files(group: GroupWork, packages: Sequence[PackageTree], root: str) -> dict[str, str]:
+    """Path -> source inside the sandbox, of files that a preinst script has to make room for."""
+    if not any(package.diverts for package in packages):
+        return {}
+    return {path: place.source.replace(root, _PACKAGES, 1) for path, place in _farm(group, packages).late.items()}
+
+
 def _automatic(packages: Sequence[PackageTree], requested: Sequence[str]) -> list[tuple[str, str]]:
     names = {request.partition("=")[0] for request in requested}
     return [(package.name, package.fields["Architecture"]) for package in packages if package.name not in names]
 
 
-def _mode_below(group: GroupWork, path: str) -> int:
-    entry = group.below.get(path)
-    return entry.mode if entry and entry.is_directory else 0o755
+def _mode_below(group: GroupWork, packages: Sequence[PackageTree], path: str) -> int:
+    """The mode that a folder has in the layers below the one being configured."""
+    found = [group.below.get(path), *(entry for package in packages for entry in package.entries if entry.path == path)]
+    return next((entry.mode for entry in found if entry and entry.is_directory), 0o755)

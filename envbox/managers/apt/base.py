@@ -6,6 +6,7 @@ version, the first alternative, which is what debootstrap and mmdebstrap arrive 
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from envbox.errors import UnknownPackage, Unsatisfiable
@@ -86,6 +87,6 @@ class _Closure:
         words = " or ".join(relation.name for relation in alternatives)
         raise Unsatisfiable(f"the base cannot be put together: {needed_by} needs {words}, which the archive has not")
 
-    @property
+    @cached_property
     def _required(self) -> frozenset[str]:
         return frozenset(self._archive.where("Priority", "required"))

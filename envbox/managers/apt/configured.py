@@ -21,6 +21,16 @@ _POLICY = "usr/sbin/policy-rc.d"  # invoke-rc.d(8): 101 forbids to start any ser
 _TAIL = 30
 
 
+# dpkg gives files the owner and mode of dpkg-statoverride(1) as it unpacks them, which was before the scripts ran.
+_OVERRIDES = (
+    "if [ -s /var/lib/dpkg/statoverride ]; then",
+    "  while read -r user group mode path; do",
+    '    if [ -e "$path" ]; then chown "$user:$group" "$path"; chmod "$mode" "$path"; fi',
+    "  done < /var/lib/dpkg/statoverride",
+    "fi",
+)
+
+
 def write_files(upper: str, files: Mapping[str, str], folder_mode: Callable[[str], int]) -> None:
     """Put `files` into the upper folder of an overlay; folders get the mode they have below."""
     for path, text in files.items():
@@ -44,11 +54,16 @@ def seeds() -> dict[str, str]:
     return {_POLICY: "#!/bin/sh\nexit 101\n"}
 
 
-def script(packages: Sequence[PackageTree], fired: Sequence[tuple[str, str]]) -> str:
-    """The commands that configure unpacked `packages`, for the root's own sh."""
+def script(packages: Sequence[PackageTree], late: Mapping[str, str], fired: Sequence[tuple[str, str]]) -> str:
+    """The commands that configure unpacked `packages`, for the root's own sh.
+
+    `late` files (path -> their source inside the sandbox) are put where the preinst scripts have made room for them.
+    """
     lines = ["set -e", "cd /"]
     for package in preinst_order(packages):
         lines += _preinst(package)
+    lines += [f"cp -a {shlex.quote(source)} {shlex.quote('/' + path)}" for path, source in sorted(late.items())]
+    lines += _OVERRIDES
     lines += [f"dpkg-trigger --no-await --by-package={shlex.quote(by)} {shlex.quote(name)}" for name, by in fired]
     lines.append("dpkg --force-unsafe-io --configure --pending")
     lines.append("dpkg --force-unsafe-io --triggers-only --pending")
@@ -85,6 +100,13 @@ def _settle() -> list[str]:
         '    find "$folder" -type d -newermt "@$SOURCE_DATE_EPOCH" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +',
         "  fi; done",
         "  rm -rf /var/cache/fontconfig/*; fc-cache -s -f || true",
+        "fi",
+        # The directory of info pages lists them in the order of the file system: list them by name.
+        "if [ -e /usr/share/info/dir ] && command -v install-info >/dev/null; then",
+        "  rm -f /usr/share/info/dir /usr/share/info/dir.old",
+        "  find /usr/share/info -type f ! -name 'dir*' | LC_ALL=C sort | while read -r file; do",
+        '    install-info "$file" /usr/share/info/dir || true',
+        "  done",
         "fi",
     ]
 

@@ -55,6 +55,14 @@ class PackageTree:
         """Its name in dpkg's info folder: with the architecture when several can be installed at once."""
         return _info_name(self.fields)
 
+    @cached_property
+    def diverts(self) -> bool:
+        """True if its preinst script may move other packages' files out of its way."""
+        if "preinst" not in self.scripts:
+            return False
+        with open(os.path.join(self.tree, INFO, f"{self.info_name}.preinst"), "rb") as file:
+            return b"dpkg-divert" in file.read()
+
     @property
     def tree(self) -> str:
         """Where its files are."""
@@ -169,7 +177,7 @@ class _TreeWriter:
     def add(self, member: Member) -> None:
         """Write one member of the data archive."""
         self._newest = max(self._newest, member.mtime)
-        path = _merged(member.path, member.kind)
+        path = merged_path(member.path, member.kind)
         self._ensure_parents(path)
         if member.kind == "directory":
             self._add_directory(path, member)
@@ -222,7 +230,7 @@ class _TreeWriter:
                 path, "symlink", 0o777, member.uid, member.gid, member.mtime, target=member.target
             )
             return
-        target = _merged(member.target, "file")
+        target = merged_path(member.target, "file")
         original = self.entries.get(target)
         if not original or original.kind != "file":
             raise ArtifactHostile(f"{self.name}: {path!r} is a hard link to {target!r}, which is no file of its own")
@@ -247,7 +255,8 @@ class _TreeWriter:
             raise ArtifactHostile(f"{self.name}: {path!r} would be written through the {known.kind} {parent!r}")
 
 
-def _merged(path: str, kind: str) -> str:
+def merged_path(path: str, kind: str = "file") -> str:
+    """Where a path of a package is in a /usr-merged root."""
     first, _, rest = path.partition("/")
     if first in MERGED and (rest or kind == "directory"):
         return f"usr/{path}"

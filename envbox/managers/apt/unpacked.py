@@ -6,83 +6,73 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from envbox.errors import BuildFailed
 from envbox.formats import dependency
-from envbox.managers.apt.package_tree import INFO, PackageTree
+from envbox.managers.apt.package_tree import INFO
 from envbox.store import manifest
 from envbox.store.manifest import Entry
 from envbox.store.view import join
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from envbox.managers.apt.installed import Installed
+    from envbox.managers.apt.package_tree import PackageTree
     from envbox.store.view import View
 
-Diversions = Mapping[str, tuple[str, str]]
-"""As in /var/lib/dpkg/diversions: path -> (where other packages' files go, the package that keeps the path)."""
 
+class Place(NamedTuple):
+    """Where a package's file goes: `entry` as it will be, `source` the file in the package's tree."""
 
-def assemble(
-    packages: Sequence[PackageTree],
-    below: View,
-    folder: str,
-    links: Mapping[str, str],
-    diversions: Diversions,
-) -> list[Entry]:
-    """Link `packages` into the empty `folder`, to lie above `below`. Returns the layer's entries.
-
-    `links` (path -> text) are those that a base needs from its first moment. Where packages ship the same folder,
-    the first one's attributes count. Raises BuildFailed where two packages ship one path and neither replaces it.
-    """
-    farm = _Farm(below, diversions)
-    for path, target in links.items():
-        farm.add_link(path, target)
-    farm.learn_links(packages)
-    for package in packages:
-        farm.add(package)
-    return farm.write(folder)
-
-
-class _Place(NamedTuple):
     entry: Entry
     package: PackageTree | None
     source: str
 
 
-class _Farm:
-    """Plans where every file of every package goes, then links all of them."""
+class Farm:
+    """Plans where every file of a group's packages goes above `below`, and links all of them.
 
-    def __init__(self, below: View, diversions: Diversions) -> None:
+    `links` (path -> text) are those that a base needs from its first moment. Where packages ship the same folder, the
+    first one's attributes count. Raises BuildFailed where a path has two owners and neither gives way.
+    """
+
+    def __init__(
+        self, packages: Sequence[PackageTree], below: View, installed: Installed, links: Mapping[str, str]
+    ) -> None:
+        self.late: dict[str, Place] = {}
+        """Files whose package diverts what is at their path: they come once its preinst script has made room."""
+        self._packages = packages
         self._below = below
-        self._diversions = diversions
+        self._installed = installed
         self._folders: dict[str, Entry] = {}
         self._implied: set[str] = set()
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, Place] = {}
         self._links: dict[str, str] = {}
         self._canonical: dict[str, str] = {}
         self._lists: dict[str, bytes] = {}
+        for path, target in links.items():
+            self._add_link(path, target)
+        for package in packages:  # all links first: a package may ship files below another's link to a folder
+            self._links.update({entry.path: entry.target for entry in package.entries if entry.kind == "symlink"})
+        for package in packages:
+            self._add(package)
 
-    def add_link(self, path: str, target: str) -> None:
+    def _add_link(self, path: str, target: str) -> None:
         """A link that no package ships."""
         self._links[path] = target
         self._imply_folders(path)
-        self._places[path] = _Place(Entry(path, "symlink", 0o777, 0, 0, 0, target=target), None, "")
+        self._places[path] = Place(Entry(path, "symlink", 0o777, 0, 0, 0, target=target), None, "")
 
-    def learn_links(self, packages: Iterable[PackageTree]) -> None:
-        """Links of all packages first: a package may ship files below what another ships as a link to a folder."""
-        for package in packages:
-            self._links.update({entry.path: entry.target for entry in package.entries if entry.kind == "symlink"})
-
-    def add(self, package: PackageTree) -> None:
-        """Plan all of a package's entries."""
+    def _add(self, package: PackageTree) -> None:
         for entry in package.entries:
             if entry.is_directory:
                 self._add_folder(self._folder(entry.path), entry)
                 continue
             parent, _, name = entry.path.rpartition("/")
             path = join(self._folder(parent), name)
-            target, keeper = self._diversions.get(path, (path, package.name))
+            target, keeper = self._installed.diversions.get(path, (path, package.name))
             self._place(path if keeper == package.name else target, entry, package)
 
     def _folder(self, path: str) -> str:
@@ -112,30 +102,51 @@ class _Farm:
     def _place(self, path: str, entry: Entry, package: PackageTree) -> None:
         if path in self._folders and entry.kind == "symlink":
             return  # dpkg keeps a folder where a package ships a link
+        source = os.path.join(package.tree, entry.path)
+        place = Place(entry._replace(path=path, target=self._linked(entry)), package, source)
         known = self._places.get(path)
-        if known and not self._takes_over(path, entry, package, known):
+        if known and not self._takes_over(place, known):
+            return
+        if not known and not self._may_cover(place):
+            self.late[path] = place
             return
         self._imply_folders(path)
-        source = os.path.join(package.tree, entry.path)
-        moved = entry._replace(path=path, target=self._linked(entry))
-        self._places[path] = _Place(moved, package, source)
+        self._places[path] = place
 
-    def _takes_over(self, path: str, entry: Entry, package: PackageTree, known: _Place) -> bool:
-        other = known.package
+    def _takes_over(self, place: Place, known: Place) -> bool:
+        """Whether `place` goes where another package of the group has a file already."""
+        package, other, path = place.package, known.package, place.entry.path
+        assert package, "only packages bring files"
         if other is None:
-            if (known.entry.kind, known.entry.target) == (entry.kind, entry.target):
+            if (known.entry.kind, known.entry.target) == (place.entry.kind, place.entry.target):
                 return False
             raise BuildFailed(f"{package.name} ships /{path}, which is a link in every base")
-        if _replaces(other, package):
-            self._forget(package, path)
+        if replaces(other, package.name, package.fields["Version"]):
+            self._forget(package.info_name, path)
             return False
-        if _replaces(package, other):
-            self._forget(other, path)
+        if replaces(package, other.name, other.fields["Version"]):
+            self._forget(other.info_name, path)
             return True
-        raise BuildFailed(
-            f"{package.name} and {other.name} both ship /{path}",
-            hint="remove one of them from `packages` in envbox.toml, then run `envbox lock`",
-        )
+        if package.diverts or other.diverts:
+            self.late[path] = place if package.diverts else known
+            return not package.diverts
+        raise _conflict(package.name, other.name, path)
+
+    def _may_cover(self, place: Place) -> bool:
+        """Whether `place` may hide what the layers below have at its path; if not, the preinst has to make room."""
+        package, path = place.package, place.entry.path
+        lower = self._below.get(path)
+        if lower is None or lower.is_directory or package is None:
+            return True
+        owner = self._installed.owner(path)
+        if owner is None:
+            return True
+        if replaces(package, owner.name, owner.version):
+            self._forget(owner.info_name, path)
+            return True
+        if package.diverts:
+            return False
+        raise _conflict(package.name, owner.name, path)
 
     def _linked(self, entry: Entry) -> str:
         if entry.kind != "hardlink":
@@ -143,19 +154,31 @@ class _Farm:
         parent, _, name = entry.target.rpartition("/")
         return join(self._folder(parent), name)
 
-    def _forget(self, package: PackageTree, path: str) -> None:
-        """Take a path that another package replaces out of the list of files that dpkg keeps for `package`."""
-        name = f"{INFO}/{package.info_name}.list"
+    def _forget(self, info_name: str, path: str) -> None:
+        """Take a path that another package replaces out of the list of files that dpkg keeps for its package."""
+        name = f"{INFO}/{info_name}.list"
         before = self._lists.get(name)
         if before is None:
-            with open(os.path.join(package.tree, name), "rb") as file:
-                before = file.read()
+            before = self._read_list(name)
         spellings = {os.fsencode(f"/{path}"), os.fsencode(f"/{path.removeprefix('usr/')}")}
         kept = [line for line in before.splitlines(keepends=True) if line.rstrip(b"\n") not in spellings]
         self._lists[name] = b"".join(kept)
 
+    def _read_list(self, name: str) -> bytes:
+        # A package of the group may come later than the one that replaces its file.
+        for package in self._packages:
+            if name == f"{INFO}/{package.info_name}.list":
+                with open(os.path.join(package.tree, name), "rb") as file:
+                    return file.read()
+        return os.fsencode(self._installed.read(name))
+
     def write(self, folder: str) -> list[Entry]:
-        """Make the planned tree in `folder`, which exists and is empty."""
+        """Make the planned tree in `folder`, which exists and is empty; returns the layer's entries."""
+        for name in self._lists.keys() - self._places.keys():
+            self._imply_folders(name)
+            lower = self._below.get(name)
+            assert lower, "a list that is not the group's own is below"
+            self._places[name] = Place(lower, None, "")
         folders = sorted(self._folders.values(), key=lambda entry: entry.path)
         for entry in folders:
             if entry.path:
@@ -169,7 +192,7 @@ class _Farm:
             os.utime(full, (entry.mtime, entry.mtime))
         return entries
 
-    def _write_place(self, folder: str, place: _Place) -> Entry:
+    def _write_place(self, folder: str, place: Place) -> Entry:
         entry = place.entry
         full = os.path.join(folder, entry.path)
         content = self._lists.get(entry.path)
@@ -178,7 +201,7 @@ class _Farm:
             os.utime(full, (entry.mtime, entry.mtime), follow_symlinks=False)
         elif content is None:
             _link_or_copy(place.source, full)
-        else:
+        else:  # a list that lost a line
             with open(full, "wb") as file:
                 file.write(content)
             os.chmod(full, entry.mode)
@@ -187,11 +210,19 @@ class _Farm:
         return entry
 
 
-def _replaces(winner: PackageTree, loser: PackageTree) -> bool:
-    if winner.name == loser.name:
+def _conflict(name: str, other: str, path: str) -> BuildFailed:
+    return BuildFailed(
+        f"{name} and {other} both ship /{path}",
+        hint="remove one of them from `packages` in envbox.toml, then run `envbox lock`",
+    )
+
+
+def replaces(winner: PackageTree, name: str, version: str) -> bool:
+    """Whether `winner` may take files over from the package named (deb-control(5), Replaces)."""
+    if winner.name == name:
         return True  # the same package for another architecture shares its files
     return any(
-        relation.name == loser.name and relation.satisfied_by(loser.fields["Version"])
+        relation.name == name and relation.satisfied_by(version)
         for alternatives in dependency.parse(winner.fields.get("Replaces", ""), winner.fields["Architecture"])
         for relation in alternatives
     )

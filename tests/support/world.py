@@ -1,0 +1,220 @@
+"""A project and a store of one person, in which the whole of envbox runs as it does for people."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from envbox.store import manifest
+from envbox.store.removal import remove_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from envbox.store.manifest import Entry
+    from tests.support.plain import Person
+
+_SHOWN = 30
+_KINDS = {"opaque": "directory", "hardlink": "file"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended."""
+
+    argv: tuple[str, ...]
+    status: int
+    output: str
+    errors: str
+
+    def __str__(self) -> str:
+        return f"{' '.join(self.argv)} -> {self.status}\n{self.output}\n{self.errors}"
+
+
+@dataclass
+class World:
+    """Whoever runs envbox, where, and with what around it. `wrapper` is put before the command's argv."""
+
+    person: Person
+    folder: Path
+    store: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    umask: int = 0o022
+    wrapper: tuple[str, ...] = ()
+
+    @property
+    def lock(self) -> Path:
+        """The project's lock."""
+        return self.folder / "envbox.lock"
+
+    def write(self, name: str, text: str) -> Path:
+        """A file of the person's in the project."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        self.person.own(self.folder)
+        return path
+
+    def variables(self) -> dict[str, str]:
+        """The environment of a command."""
+        return {**self.person.environment(), "ENVBOX_STORE": str(self.store), **self.environment}
+
+    def options(self) -> dict[str, Any]:
+        """What subprocess needs to run something as the person, here."""
+        return {"cwd": self.folder, "env": self.variables(), "umask": self.umask, **self.person.identity()}
+
+    def command(self, *arguments: str) -> list[str]:
+        """The argv of an envbox command."""
+        return [*self.wrapper, self.person.python, "-m", "envbox", *arguments]
+
+    def execute(self, argv: list[str], status: int | None = 0, **options: Any) -> Result:
+        """Run a program of the host to its end as the person; `status` is what it must exit with, None: anything."""
+        options = {"stdin": subprocess.DEVNULL, "timeout": 600, **self.options(), **options}
+        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, **options)
+        output, errors = done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+        result = Result(tuple(argv), done.returncode, output, errors)
+        assert status is None or result.status == status, str(result)
+        return result
+
+    def envbox(self, *arguments: str, status: int | None = 0, **options: Any) -> Result:
+        """Run an envbox command."""
+        return self.execute(self.command(*arguments), status, **options)
+
+    def run(self, *argv: str, status: int | None = 0, **options: Any) -> str:
+        """Standard output of a command in the environment."""
+        return self.envbox("run", "--", *argv, status=status, **options).output
+
+    def run_as_root(self, *argv: str, status: int | None = 0) -> str:
+        """As `run`, as root inside."""
+        return self.envbox("run", "--root", "--", *argv, status=status).output
+
+
+class Cellar:
+    """Artifacts that earlier tests downloaded, kept in $ENVBOX_TEST_CACHE, else ~/.cache/envbox-tests."""
+
+    def __init__(self, folder: Path) -> None:
+        cache = os.environ.get("ENVBOX_TEST_CACHE") or os.path.expanduser("~/.cache/envbox-tests")
+        self.folder = Path(cache)
+        self._kept = self.folder / "blobs"
+        self._kept.mkdir(parents=True, exist_ok=True)
+        self._own = folder / "blobs"
+        self._own.mkdir()
+        self._owners: dict[str, Path] = {}
+
+    def fill(self, world: World) -> None:
+        """Put all artifacts into the world's new store, as files of its person."""
+        target = world.store / "blobs" / "sha256"
+        target.mkdir(parents=True, mode=0o700)
+        source = self._of(world.person)
+        for entry in os.scandir(source):
+            _link_or_copy(entry.path, target / entry.name)
+        world.store.chmod(0o700)
+        world.person.own(world.store)
+
+    def keep(self, world: World) -> None:
+        """Take what the world's store has downloaded."""
+        for entry in os.scandir(world.store / "blobs" / "sha256"):
+            if "." not in entry.name and not (self._kept / entry.name).exists():
+                temporary = self._kept / f"{entry.name}.{os.getpid()}"
+                shutil.copyfile(entry.path, temporary)
+                os.replace(temporary, self._kept / entry.name)
+            if "." not in entry.name and not (self._of(world.person) / entry.name).exists():
+                _link_or_copy(entry.path, self._of(world.person) / entry.name)
+
+    def _of(self, person: Person) -> Path:
+        """One copy for each person, since a file can only be linked to by its owner."""
+        if person.name not in self._owners:
+            own = self._owners[person.name] = self._own / person.name
+            shutil.copytree(self._kept, own)
+            person.own(own)
+        return self._owners[person.name]
+
+
+def _link_or_copy(source: str, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+@contextlib.contextmanager
+def new_folder(person: Person, parent: str | None = None) -> Iterator[Path]:
+    """A folder of the person's, on a real file system, removed at the end with all that is in it."""
+    place = tempfile.mkdtemp(prefix="envbox-test-", dir=parent or os.environ.get("TMPDIR") or "/var/tmp")
+    os.chmod(place, 0o755)
+    person.own(place)
+    try:
+        yield Path(place)
+    finally:
+        remove_tree(place)
+
+
+def verify_store(store: Path) -> None:
+    """Everything in the store is what its name promises, down to every byte, and nothing is left in tmp/."""
+    problems = [f"tmp/{name} was left behind" for name in os.listdir(store / "tmp")]
+    for entry in os.scandir(store / "blobs" / "sha256"):
+        if _sha256(entry.path) != entry.name:
+            problems.append(f"blob {entry.name} has other content")
+    known: dict[tuple[int, int], str] = {}
+    for entry in os.scandir(store / "layers-v1"):
+        _, digest = manifest.measure(f"{entry.path}/tree", manifest.read(entry.path))
+        if digest.hex != entry.name:
+            problems.append(f"layer {entry.name} has the digest {digest.hex}")
+        problems += _tree_problems(Path(entry.path), known)
+    for entry in os.scandir(store / "packages-v1"):
+        if not entry.name.startswith("uv-"):
+            problems += _tree_problems(Path(entry.path), known)
+    for entry in os.scandir(store / "keys-v1"):
+        digest_text = Path(entry.path).read_text(encoding="ascii").strip().removeprefix("sha256:")
+        if not (store / "layers-v1" / digest_text).is_dir():
+            problems.append(f"key {entry.name} names a layer that is not there")
+    assert not problems, f"{store} does not verify:\n" + "\n".join(problems[:_SHOWN])
+
+
+def _tree_problems(folder: Path, known: dict[tuple[int, int], str]) -> list[str]:
+    """Where the tree on disk is not what the manifest beside it says. `known`: digests of files by inode."""
+    written = {entry.path: entry for entry in manifest.read(str(folder))}
+    found = {entry.path: entry for entry in manifest.scan(str(folder / "tree"), {})}
+    problems = [f"{folder.name}: /{path} is {'not listed' if path in found else 'gone'}" for path in written.keys() ^ found]
+    for path in written.keys() & found.keys():
+        difference = _difference(folder / "tree" / path, written[path], found[path], known)
+        if difference:
+            problems.append(f"{folder.name}: /{path}: {difference}")
+    return problems
+
+
+def _difference(path: Path, written: Entry, found: Entry, known: dict[tuple[int, int], str]) -> str:
+    if _KINDS.get(written.kind, written.kind) != _KINDS.get(found.kind, found.kind):
+        return f"is a {found.kind}, not a {written.kind}"
+    if written.kind == "whiteout":
+        return ""
+    if written.kind == "symlink":
+        return "" if written.target == found.target else f"points to {found.target}"
+    # Folders that deny their owner something stay accessible in the store.
+    mode = written.mode | 0o700 if written.is_directory else written.mode
+    if mode != found.mode:
+        return f"mode {found.mode:o}, not {written.mode:o}"
+    if (written.uid, written.gid) != (found.uid, found.gid) and written.kind != "hardlink":
+        return f"owner {found.uid}:{found.gid}, not {written.uid}:{written.gid}"
+    if written.mtime != found.mtime:
+        return f"time {found.mtime}, not {written.mtime}"
+    if written.kind != "file":
+        return ""
+    status = os.lstat(path)
+    inode = (status.st_dev, status.st_ino)
+    if inode not in known:
+        known[inode] = _sha256(path) if stat.S_ISREG(status.st_mode) else ""
+    return "" if known[inode] == written.digest else "other content"
+
+
+def _sha256(path: str | Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()

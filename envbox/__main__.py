@@ -24,27 +24,32 @@ def main() -> int:
 
 
 def _enter(arguments: list[str]) -> int | None:
-    """The warm path: `run [--root] [--] COMMAND...` and `shell [--root]` of an environment that is built."""
+    """The warm path of an environment that is built: `run [--root] [--] COMMAND...`, `shell [--root]`, `build`.
+
+    None: it is not built, or something else is asked for, and the command line proper has to look.
+    """
     verb, rest = (arguments[0] if arguments else ""), arguments[1:]
-    if verb not in {"run", "shell"}:
-        return None
-    root = rest[:1] == ["--root"]
+    root = verb in {"run", "shell"} and rest[:1] == ["--root"]
     rest = rest[1:] if root else rest
     if verb == "run":
         rest = rest[1:] if rest[:1] == ["--"] else rest
         if not rest or rest[0].startswith("-"):
             return None
-    elif rest:
+    elif verb not in {"shell", "build"} or rest:
         return None
     from envbox import session as sessions
     from envbox.store.location import default_root
 
     folder = sessions.find_project(os.getcwd())
-    store = default_root()
-    record = sessions.load_record(store, folder) if folder else None
+    record = sessions.load_record(default_root(), folder) if folder else None
     if folder is None or record is None:
         return None
-    session = sessions.Session(store, folder, record, root=root)
+    if verb == "build":
+        from envbox.frontends.cli import NOTHING_TO_DO
+
+        print(NOTHING_TO_DO)  # noqa: T201 - the front end
+        return 0
+    session = sessions.Session(default_root(), folder, record, root=root)
     return sessions.enter(session, rest or session.shell())
 
 

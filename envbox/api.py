@@ -34,6 +34,26 @@ if TYPE_CHECKING:
     from envbox.spec import Spec
 
 _SETUP_FAILED = 125
+_TOP = (
+    "bin",
+    "boot",
+    "dev",
+    "etc",
+    "home",
+    "lib",
+    "lib64",
+    "opt",
+    "proc",
+    "root",
+    "run",
+    "sbin",
+    "sys",
+    "tmp",
+    "usr",
+    "var",
+)
+_TAKEN = frozenset({"/", "/home/dev", "/opt/envbox", "/opt/envbox/python", *(f"/{name}" for name in _TOP)})
+_KERNEL = ("/proc/", "/sys/", "/dev/")
 
 
 @dataclass(frozen=True)
@@ -150,12 +170,17 @@ class Project:
 
 def load(path: str = ".", *, store: str | None = None, reporter: Reporter | None = None) -> Project:
     """The project at `path`, a folder in or below it, or its envbox.toml. Raises ProjectNotFound, SpecInvalid."""
-    start = os.path.abspath(path)
+    start = os.path.realpath(path)
     folder = sessions.find_project(os.path.dirname(start) if os.path.isfile(start) else start)
     if folder is None:
         raise ProjectNotFound(
             f"there is no {sessions.SPEC_NAME} in {start} or any folder above it",
             hint="run `envbox init` to write one",
+        )
+    if folder in _TAKEN or folder.startswith(_KERNEL):
+        raise ProjectNotFound(
+            f"a project cannot be in {folder}: it would hide what an environment has there",
+            hint="move it to a folder of its own",
         )
     spec = specs.load(os.path.join(folder, sessions.SPEC_NAME))
     return Project(folder, spec, Store(store), reporter or Silent())

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from envbox.values import Artifact, Digest
     from envbox.workshop import Workshop
 
+_STEADY = "the one promised is not in this store to compare with, and a second build here gave the same"
 _UNPACKERS = 2  # xz releases the interpreter's lock; more threads than this only wait for each other
 
 
@@ -191,12 +192,19 @@ class _Builder:
         )
 
     def _mismatch(self, step: Step, digest: Digest) -> DigestMismatch:
-        assert step.recorded
-        message = f"the layer of the {step.title} is {digest.short}, envbox.lock promises {step.recorded.short}"
+        assert step.recorded, "only a recorded digest can be missed"
+        message = f"the layer {step.title!r} is {digest.short}, envbox.lock promises {step.recorded.short}"
         if self._layers.has(step.recorded):
-            differences = difference.describe(self._layers.entries(step.recorded), self._layers.entries(digest))
-            message += ":\n" + "\n".join(f"  {line}" for line in differences)
-        return DigestMismatch(message, hint=f"compare {self._layers.tree(digest)} with the one it should be")
+            lines = difference.describe(self._layers.entries(step.recorded), self._layers.entries(digest))
+            message += "; these files differ:\n" + "\n".join(f"  {line}" for line in lines)
+        else:
+            again = self._build(step)
+            lines = difference.describe(self._layers.entries(digest), self._layers.entries(again))
+            message += "\n" + "\n".join(["these files differ from build to build:", *lines] if lines else [_STEADY])
+        return DigestMismatch(
+            message,
+            hint=f"what was built is kept in {self._layers.tree(digest)}; if it is right, `envbox lock` records it",
+        )
 
     def published(self) -> list[str]:
         """Everything put into the store that should outlive a crash of the host."""

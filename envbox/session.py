@@ -31,7 +31,7 @@ _PASSED = (
 
 def find_project(start: str) -> str | None:
     """The nearest folder at or above `start` that has an envbox.toml."""
-    folder = os.path.abspath(start)
+    folder = os.path.realpath(start)
     while not os.path.isfile(os.path.join(folder, SPEC_NAME)):
         parent = os.path.dirname(folder)
         if parent == folder:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import shutil
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import pytest
 from tests.guards.support import PACKAGE, ROOT, imports_of, module_name, sources, tool
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 _LINTER = "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"

@@ -152,6 +152,23 @@ class Kit:
         )
         return Outcome(done.returncode, done.stdout, done.stderr, read_failure(failure))
 
+    def python_inside(self, code: str) -> tuple[str, ...]:
+        """The argv that runs Python code in a sandbox with `python_mounts` and `python_environment`."""
+        return ("/opt/python", "-S", "-c", code)
+
+    def python_mounts(self) -> tuple[Mount, ...]:
+        """Binds of the host's interpreter."""
+        executable, _, library, shared = interpreter(self.python)
+        return (
+            Mount("bind", "/opt/python", executable, access="read"),
+            Mount("bind", library, library, access="read"),
+            *(Mount("bind", f"/opt/shared/{os.path.basename(path)}", path, access="read") for path in shared),
+        )
+
+    def python_environment(self) -> tuple[tuple[str, str], ...]:
+        """What makes it find its parts."""
+        return (("PYTHONHOME", interpreter(self.python)[1]), ("LD_LIBRARY_PATH", "/opt/shared"), ("PATH", "/usr/bin"))
+
     def run(self, *argv: str, **changes: Any) -> Outcome:
         """One command with the usual spec."""
         return self.launch(self.spec(*argv, **changes))
@@ -178,6 +195,19 @@ def kit_folder(parent: str, kit: Kit) -> Iterator[str]:
 
 
 @functools.cache
+def interpreter(python: str) -> tuple[str, str, str, list[str]]:
+    """An interpreter's own executable, prefix, library folder, and the shared libraries it needs."""
+    code = (
+        "import sys, sysconfig, os, _ctypes; print(os.path.realpath(sys.executable), sys.base_prefix,"
+        "sysconfig.get_path('stdlib'), getattr(_ctypes, '__file__', sys.executable), sep='\\n')"
+    )
+    done = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=True)
+    executable, prefix, library, extension = done.stdout.split("\n")[:4]
+    linked = subprocess.run(["ldd", executable, extension], capture_output=True, text=True, check=False).stdout
+    return executable, prefix, library, re.findall(r"=> (/\S+)", linked)
+
+
+@functools.cache
 def python_for(*, plain: bool) -> str | None:
     """An interpreter that the user can execute."""
     identity = {"user": PLAIN_ID, "group": PLAIN_ID, "extra_groups": []} if plain else {}
@@ -196,7 +226,7 @@ def kit(*, plain: bool) -> Iterator[Kit]:
     """A kit in a folder that its user can reach; everything in it is removed at the end."""
     python = python_for(plain=plain)
     assert python
-    with tempfile.TemporaryDirectory(prefix="envbox-sandbox-", dir="/var/tmp", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="envbox-sandbox-", ignore_cleanup_errors=True) as folder:
         os.chmod(folder, 0o755)
         made = Kit(folder, make_root(f"{folder}/layer"), plain, python)
         made.own_tree(folder)

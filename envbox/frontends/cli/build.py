@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from envbox import api
+from envbox.frontends.cli import NOTHING_TO_DO
 from envbox.frontends.cli.progress import reporter
 
 
@@ -25,4 +26,4 @@ def build() -> None:
     if rootfs.built:
         typer.echo(f"Built {len(rootfs.built)} of {len(rootfs.digests)} layers.")
     else:
-        typer.echo("Nothing to do: all layers are here.")
+        typer.echo(NOTHING_TO_DO)

@@ -28,10 +28,10 @@ class ChownCall:
         first, second, third, fourth, fifth = arguments[:5]
         self.process = process
         self.folder, self.address, self.flags = _FROM_HERE, first, 0
-        self.uid, self.gid = _signed(second), _signed(third)
+        self.uid, self.gid = _identity(second), _identity(third)
         if name == "fchownat":
             self.folder, self.address, self.flags = _signed(first), second, fifth & 0xFFFFFFFF
-            self.uid, self.gid = _signed(third), _signed(fourth)
+            self.uid, self.gid = _identity(third), _identity(fourth)
         elif name == "fchown":
             self.folder, self.address, self.flags = _signed(first), 0, _EMPTY_PATH
         elif name == "lchown":
@@ -42,6 +42,12 @@ def _signed(value: int) -> int:
     """The low half of a register as the C int that the kernel takes it for."""
     low = value & 0xFFFFFFFF
     return low - 0x100000000 if low & 0x80000000 else low
+
+
+def _identity(value: int) -> int:
+    """An id, or -1 for the one that means to keep the old."""
+    low = value & 0xFFFFFFFF
+    return -1 if low == 0xFFFFFFFF else low
 
 
 class Lookup:

@@ -159,11 +159,11 @@ libc = ctypes.CDLL(None, use_errno=True)
 os.chdir('/srv')
 for name in 'abcdefghij': open(name, 'w').close()
 for name in 'lmn': os.symlink('a', name)
-os.mkdir('d'); open('d/x', 'w').close()
+os.mkdir('folder'); open('folder/x', 'w').close()
 os.chown('a', 1, 2)
 os.lchown('l', 3, 4)
-f = os.open('b', os.O_RDONLY); os.fchown(f, 5, 6); os.unlink('b') if False else None
-d = os.open('d', os.O_RDONLY)
+f = os.open('b', os.O_RDONLY); os.fchown(f, 5, 6)
+d = os.open('folder', os.O_RDONLY)
 os.chown('x', 7, 8, dir_fd=d)
 os.chown('m', 9, 10, dir_fd=os.open('.', os.O_PATH), follow_symlinks=False)
 p = os.open('c', os.O_PATH)
@@ -186,7 +186,7 @@ pipe = os.pipe(); os.fchown(pipe[0], 0, 0)
     outcome = kit.launch(spec)
     assert outcome.errors == ""
     assert owners(spec) == {
-        "srv/a": "1:2", "srv/l": "3:4", "srv/b": "5:6", "srv/d/x": "7:8", "srv/m": "9:10", "srv/c": "11:12",
+        "srv/a": "1:2", "srv/l": "3:4", "srv/b": "5:6", "srv/folder/x": "7:8", "srv/m": "9:10", "srv/c": "11:12",
         "srv/n": "13:14", "srv/g": "15:16", "srv/h": "17:18",
     }  # fmt: skip
 

@@ -82,15 +82,16 @@ class Apt:
         names = (*database.READS, *(f"{database.ADMIN}/triggers/{t}" for t in database.explicit_triggers(packages)))
         lower = {} if group.is_base else {name: group.read_below(name) for name in names}
         automatic = [] if group.is_base else _automatic(packages, group.requested)
-        files = {**database.seed(packages, automatic, lower), **configured.seeds()}
-        if group.is_base:
-            files.update(sources.files(group.distro, group.release))
-        configured.write_files(sandbox.upper, files, lambda path: _mode_below(group, packages, path))
         fired = database.file_triggers(lower.get(f"{database.ADMIN}/triggers/File", ""), packages)
         root = store.path("packages-v1")
         late = _late_files(group, packages, root)
+        commands = configured.script(packages, late, fired)
+        files = {**database.seed(packages, automatic, lower), **configured.seeds(commands)}
+        if group.is_base:
+            files.update(sources.files(group.distro, group.release))
+        configured.write_files(sandbox.upper, files, lambda path: _mode_below(group, packages, path))
         box = sandbox.with_mounts(Mount("bind", _PACKAGES, source=root, access="read")) if late else sandbox
-        configured.configure(box, configured.script(packages, late, fired), log, on_step, group.name)
+        configured.configure(box, log, on_step, group.name)
 
 
 def _farm(group: GroupWork, packages: Sequence[PackageTree]) -> Farm:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from envbox.build_sandbox import BuildSandbox
 
 _POLICY = "usr/sbin/policy-rc.d"  # invoke-rc.d(8): 101 forbids to start any service
+_SCRIPT = f"{database.ADMIN}/envbox-configure"  # longer than an argument may be
+_CONTROL = f"/{database.ADMIN}/tmp.ci"  # where dpkg keeps the control archive of what it installs
 _TAIL = 30
 
 
@@ -49,9 +51,9 @@ def _make_folders(upper: str, path: str, folder_mode: Callable[[str], int]) -> N
         os.chmod(full, folder_mode(path))
 
 
-def seeds() -> dict[str, str]:
-    """Files that exist in a build only; `script` removes them."""
-    return {_POLICY: "#!/bin/sh\nexit 101\n"}
+def seeds(commands: str) -> dict[str, str]:
+    """Files that exist in a build only, `commands` of `script` among them, which remove them."""
+    return {_POLICY: "#!/bin/sh\nexit 101\n", _SCRIPT: commands}
 
 
 def script(packages: Sequence[PackageTree], late: Mapping[str, str], fired: Sequence[tuple[str, str]]) -> str:
@@ -68,14 +70,16 @@ def script(packages: Sequence[PackageTree], late: Mapping[str, str], fired: Sequ
     lines.append("dpkg --force-unsafe-io --configure --pending")
     lines.append("dpkg --force-unsafe-io --triggers-only --pending")
     lines += _settle()
-    lines.append(f"rm -f /{_POLICY}")
+    lines.append(f"rm -f /{_POLICY} /{_SCRIPT}")
     return "\n".join(lines) + "\n"
 
 
 def _preinst(package: PackageTree) -> list[str]:
+    """As dpkg does it: out of the folder in which debconf looks for whose questions are asked, and for their texts."""
     if "preinst" not in package.scripts:
         return []
-    path = f"/{INFO}/{package.info_name}.preinst"
+    prefix = f"{INFO}/{package.info_name}."
+    files = [entry.path for entry in package.entries if entry.path.startswith(prefix)]
     variables = {
         "DPKG_MAINTSCRIPT_PACKAGE": package.name,
         "DPKG_MAINTSCRIPT_ARCH": package.fields["Architecture"],
@@ -88,7 +92,11 @@ def _preinst(package: PackageTree) -> list[str]:
     words = f"{package.name}: its preinst script failed"
     return [
         f"echo {shlex.quote('Preparing ' + package.name + ' ...')}",
-        f"{assignments} {path} install || {{ echo {shlex.quote(words)} >&2; exit 1; }}",
+        f"mkdir {_CONTROL}",
+        *(f"cp /{path} {_CONTROL}/{path.removeprefix(prefix)}" for path in files if path != f"{prefix}list"),
+        f"printf %s {shlex.quote(package.control)} >{_CONTROL}/control",
+        f"{assignments} {_CONTROL}/preinst install || {{ echo {shlex.quote(words)} >&2; exit 1; }}",
+        f"rm -r {_CONTROL}",
     ]
 
 
@@ -133,8 +141,8 @@ def preinst_order(packages: Sequence[PackageTree]) -> list[PackageTree]:
     return list(ordered.values())
 
 
-def configure(sandbox: BuildSandbox, commands: str, log: str, on_step: Callable[[str], None], group: str) -> None:
-    """Run `commands` in the sandbox. Raises BuildFailed with the last lines; the log is kept at `log`."""
+def configure(sandbox: BuildSandbox, log: str, on_step: Callable[[str], None], group: str) -> None:
+    """Run the seeded commands in the sandbox. Raises BuildFailed with the last lines; the log is kept at `log`."""
     tail: deque[str] = deque(maxlen=_TAIL)
 
     def watch(line: str) -> None:
@@ -143,7 +151,7 @@ def configure(sandbox: BuildSandbox, commands: str, log: str, on_step: Callable[
         if words[:2] == ["Setting", "up"] or words[:2] == ["Processing", "triggers"]:
             on_step(line.rstrip(". ").rstrip())
 
-    completed = sandbox.run(["sh", "-c", commands], log=log, on_line=watch)
+    completed = sandbox.run(["sh", f"/{_SCRIPT}"], log=log, on_line=watch)
     if completed.status == 0:
         return
     lines = [line.rstrip("\n") for line in tail]

@@ -1,0 +1,118 @@
+import json
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from envbox import session as subject
+from envbox.session import Session, find_project, load_record, parse_json
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(JSON)
+def test_records_are_read_as_json_reads_them(value):
+    assert parse_json(json.dumps(value)) == value
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"a": }', "[1,", "nonsense"])
+def test_broken_records_are_refused(text):
+    with pytest.raises(ValueError):
+        parse_json(text)
+
+
+def test_the_nearest_project_above_is_found(tmp_path):
+    (tmp_path / "envbox.toml").write_text("")
+    (tmp_path / "a/b").mkdir(parents=True)
+    assert find_project(str(tmp_path / "a/b")) == os.path.realpath(tmp_path)
+    (tmp_path / "a/envbox.toml").write_text("")
+    assert find_project(str(tmp_path / "a/b")) == os.path.realpath(tmp_path / "a")
+
+
+@pytest.fixture
+def record(tmp_path):
+    project, store = tmp_path / "project", tmp_path / "store"
+    project.mkdir()
+    (project / "envbox.toml").write_text("spec")
+    (project / "envbox.lock").write_text("lock")
+    (project / "requirements.txt").write_text("numpy")
+    layer = store / "layers-v1/x/tree"
+    layer.mkdir(parents=True)
+    place = store / "environments-v1" / subject.environment_id(str(project))
+    place.mkdir(parents=True)
+    value = {
+        "version": subject.RECORD_VERSION,
+        "name": "climate",
+        "sources": [["requirements.txt", subject._sha256(b"numpy")]],
+        "layers": [str(layer)],
+        "home": str(store / "homes/x"),
+        "path": ["/opt/envbox/python/bin"],
+        "variables": {"PROJ_NETWORK": "OFF"},
+        "shell": "bash",
+        "volumes": [{"source": "/data", "target": "/data", "access": "read"}],
+    }
+    (place / "record.json").write_text(json.dumps(value))
+    return str(store), str(project), value
+
+
+def test_a_record_is_found_while_nothing_changed(record):
+    store, project, value = record
+    assert load_record(store, project) == value
+
+
+@pytest.mark.parametrize("change", ["envbox.toml", "envbox.lock", "requirements.txt"])
+def test_a_record_no_longer_holds_when_a_source_changes(record, change):
+    store, project, _ = record
+    with open(os.path.join(project, change), "a") as file:
+        file.write(" ")
+    assert load_record(store, project) is None
+
+
+@pytest.mark.parametrize("change", ["envbox.lock", "requirements.txt"])
+def test_a_record_no_longer_holds_when_a_source_is_gone(record, change):
+    store, project, _ = record
+    os.unlink(os.path.join(project, change))
+    assert load_record(store, project) is None
+
+
+def test_a_record_no_longer_holds_when_a_layer_is_gone(record):
+    store, project, value = record
+    os.rmdir(value["layers"][0])
+    assert load_record(store, project) is None
+
+
+def test_no_variable_of_the_host_enters_but_those_of_the_terminal(record, monkeypatch):
+    store, project, value = record
+    for name in list(os.environ):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SECRET_TOKEN", "x")
+    monkeypatch.setenv("LD_PRELOAD", "/evil.so")
+    monkeypatch.setenv("TERM", "xterm")
+    variables = Session(store, project, value).environment()
+    assert set(variables) == {
+        "TERM", "PATH", "LANG", "HOME", "USER", "LOGNAME", "SHELL", "ENVBOX", "PROJ_NETWORK",
+    }  # fmt: skip
+    assert variables["PATH"].startswith("/opt/envbox/python/bin:")
+    assert variables["HOME"] == "/home/dev"
+    assert Session(store, project, value, root=True).environment()["HOME"] == "/root"
+
+
+def test_the_working_directory_is_kept_inside_the_project_only(record):
+    store, project, value = record
+    session = Session(store, project, value)
+    assert session.sandbox("/w", ["true"], f"{project}/sub")["directory"] == f"{project}/sub"
+    assert session.sandbox("/w", ["true"], "/somewhere")["directory"] == project
+    assert session.sandbox("/w", ["true"], f"{project}-other")["directory"] == project
+
+
+def test_the_plain_form_is_that_of_a_sandbox_spec(record):
+    from envbox.sandbox.spec import SandboxSpec
+
+    store, project, value = record
+    plain = Session(store, project, value).sandbox("/w", ["true"], project)
+    plain["environment"] = [list(pair) for pair in plain["environment"]]
+    assert json.loads(SandboxSpec.from_json(json.dumps(plain)).to_json()) == plain

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,12 @@ INSIDE = {
 }
 """Variables that every session has, besides those of `[variables]`."""
 
+SHARED_OPTIONS = {
+    "install_completion": "Make the shell complete envbox's commands and options.",
+    "show_completion": "Print what `--install-completion` would install.",
+}
+"""Of `envbox` itself; their own help texts are typer's and change with its version."""
+
 STATUSES = {
     "0": "All is well; of `run` and `shell`: the command's own status.",
     "1": "The input asks for what cannot be.",
@@ -92,7 +99,7 @@ def commands() -> str:
         ]
         if rows:
             parts.append(_table(("argument or option", "meaning"), rows))
-    shared = [(_spelling(parameter), _text(parameter.help)) for parameter in group.params]
+    shared = [(_spelling(parameter), SHARED_OPTIONS[parameter.name]) for parameter in group.params]
     parts.append(
         "## Options of `envbox` itself\n\n"
         + _table(("option", "meaning"), [*shared, ("`-h`, `--help`", "Help, of every command.")])
@@ -227,7 +234,8 @@ def _members(cls: type) -> list[str]:
 def _signature(function: Any) -> str:
     signature = inspect.signature(function)
     kept = [parameter for name, parameter in signature.parameters.items() if name != "self"]
-    return str(signature.replace(parameters=kept)).replace("'", "")
+    # Annotations are text, which Python before 3.14 shows in quotes.
+    return re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(signature.replace(parameters=kept)))
 
 
 def _doctest(text: str | None) -> str:

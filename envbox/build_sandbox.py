@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from envbox.errors import EnvboxError, SandboxFailed
 from envbox.host import probe, run
 from envbox.sandbox import launch
+from envbox.sandbox.owners import parse_owners
 from envbox.sandbox.spec import Mount, SandboxSpec
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ _MOUNTS = (
     Mount("tmpfs", "/tmp", mode=0o1777),
 )
 _SETUP_FAILED = 125
+# Steps at which hosts that restrict user namespaces say so: by sysctl at the first, by AppArmor at the others.
+_NAMESPACES = frozenset({"user namespace", "user namespace mapping", "namespaces"})
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,15 @@ class BuildSandbox:
         return os.path.join(self.work, "upper")
 
     @property
-    def owners_file(self) -> str:
-        """Owners of links, which cannot carry an attribute."""
+    def _owners_file(self) -> str:
         return os.path.join(self.work, "owners")
+
+    def owners(self) -> dict[str, tuple[int, int]]:
+        """Owners, by path, of what the commands wrote and what cannot carry an attribute, such as links."""
+        if not os.path.exists(self._owners_file):
+            return {}
+        with open(self._owners_file, "rb") as file:
+            return parse_owners(file.read())
 
     def prepare(self) -> BuildSandbox:
         """Create the work folders."""
@@ -114,7 +124,7 @@ class BuildSandbox:
             argv=tuple(argv),
             umask=0o022,
             fake_root=fake_root,
-            owners=self.owners_file if fake_root else "",
+            owners=self._owners_file if fake_root else "",
         )
 
 
@@ -128,7 +138,7 @@ def setup_error(path: str) -> EnvboxError:
 
 def explain_setup(stage: str, number: int, detail: str) -> EnvboxError:
     """What a failed step of the isolation means, and what to do about it."""
-    if stage == "user namespace":
+    if stage in _NAMESPACES and number in {errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EINVAL, errno.ENOSYS}:
         return probe.explain_namespaces(stage, number)
     reason = os.strerror(number) if number else "refused"
     return SandboxFailed(

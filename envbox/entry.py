@@ -92,7 +92,6 @@ def _write_session_layer(spec: Spec, rootfs: Rootfs, store: Store, tree: str) ->
         "etc/passwd": read_below(rootfs.trees, "etc/passwd") + passwd,
         "etc/group": read_below(rootfs.trees, "etc/group") + f"{USER}:x:{USER_ID}:\n",
         "etc/hostname": f"{spec.name}\n",
-        "etc/hosts": f"127.0.0.1\tlocalhost {spec.name}\n::1\tlocalhost ip6-localhost ip6-loopback\n",
         "etc/resolv.conf": "",
         "etc/debian_chroot": f"{spec.name}\n",  # Debian's bash.bashrc shows it in the prompt
         # One user id inside: apt cannot become its own user.

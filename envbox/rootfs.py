@@ -17,8 +17,7 @@ from envbox.managers import MANAGERS, GroupWork
 from envbox.plan import Plan, Step, make_plan
 from envbox.store import difference
 from envbox.store.layers import Layers
-from envbox.store.normalise import normalise
-from envbox.store.owners import read_owners
+from envbox.store.normalise import Times, normalise
 from envbox.store.view import View
 from envbox.store.work import exclusive, seal, sweep, work_folder
 
@@ -156,22 +155,22 @@ class _Builder:
         log = self._store.path("logs", f"{step.key[:16]}.log")
         if os.path.exists(log):
             os.unlink(log)
-        on_step = partial(self._reporter.detail, step.key)
-        self._manager.configure(self._store, self._group_work(step), sandbox, log, on_step)
+        group = self._group_work(step)
+        self._manager.configure(self._store, group, sandbox, log, partial(self._reporter.detail, step.key))
         os.unlink(log)
-        return self._put_upper(sandbox, work, self._lock.epoch, started)
+        return self._put_upper(sandbox, started, group.below)
 
     def _make_library(self, step: Step, work: str) -> Digest:
         started = time.time()
         sandbox = BuildSandbox(self._trees(), work, libraries.EPOCH).prepare()
         log = self._store.path("logs", f"{step.key[:16]}.log")
         libraries.install(self._lock.libraries[step.index], sandbox, self._workshop, log)
-        return self._put_upper(sandbox, work, libraries.EPOCH, started)
+        return self._put_upper(sandbox, started, View([]))
 
-    def _put_upper(self, sandbox: BuildSandbox, work: str, epoch: int, started: float) -> Digest:
-        folder = os.path.join(work, "layer")
+    def _put_upper(self, sandbox: BuildSandbox, started: float, below: View) -> Digest:
+        folder = os.path.join(sandbox.work, "layer")
         os.makedirs(folder)
-        entries = normalise(sandbox.upper, read_owners(sandbox.owners_file), epoch, started)
+        entries = normalise(sandbox.upper, sandbox.owners(), below, Times(sandbox.epoch, started))
         os.rename(sandbox.upper, os.path.join(folder, "tree"))
         return self._layers.put(folder, entries)
 

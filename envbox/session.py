@@ -96,7 +96,21 @@ class Session:
         for name in ("upper", "work", "root"):
             os.mkdir(os.path.join(work, name), 0o755)
         os.chmod(os.path.join(work, "upper"), 0o755)
+        self._write_hosts(os.path.join(work, "upper", "etc"))
         return work
+
+    def _write_hosts(self, folder: str) -> None:
+        # The names that the host knows, and our own, which programs look up to find an address of theirs.
+        os.mkdir(folder, 0o755)
+        os.chmod(folder, 0o755)
+        try:
+            hosts = _read("/etc/hosts")
+        except OSError:
+            hosts = b"127.0.0.1 localhost\n::1 localhost\n"
+        descriptor = os.open(os.path.join(folder, "hosts"), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        os.write(descriptor, hosts.rstrip(b"\n") + b"\n127.0.1.1 " + self._record["name"].encode() + b"\n")
+        os.fchmod(descriptor, 0o644)
+        os.close(descriptor)
 
     def sandbox(self, work: str, argv: Sequence[str], directory: str | None = None) -> dict[str, Any]:
         """The plain form of the SandboxSpec that runs `argv`."""
@@ -131,7 +145,7 @@ class Session:
             "environment": list(self.environment().items()),
             "directory": self._directory(directory or os.getcwd()),
             "argv": list(argv),
-            "umask": 0o022,
+            "umask": _umask(),
             "fake_root": False,
             "owners": "",
         }
@@ -183,6 +197,13 @@ def _mount(  # noqa: PLR0913 - the plain form of a Mount, whose fields these are
     return {
         "kind": kind, "target": target, "source": source, "access": access, "mode": mode, "optional": optional,
     }  # fmt: skip
+
+
+def _umask() -> int:
+    """The caller's, which the project's files are made with inside as well."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
 
 
 def _read(path: str) -> bytes:

@@ -23,6 +23,7 @@ _LINKS = (
     ("ptmx", "pts/ptmx"),
 )
 _COVERED = ("sys", "sysrq-trigger", "irq", "bus")  # what a process could change the host through
+_SETTING = "sys/kernel/panic"  # writable for the host's root alone; on every kernel
 _PATH_ONLY = os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW
 _TYPE, _CHARACTER_DEVICE = 0o170000, 0o020000
 
@@ -33,9 +34,15 @@ def mount_tmpfs(place: Target, mode: int, attributes: int) -> int:
 
 
 def mount_processes(place: Target) -> None:
-    """A fresh /proc of this process namespace, read-only where it would reach the host's kernel settings."""
+    """A fresh /proc of this process namespace, read-only where the caller could change the host through it.
+
+    Only the host's root could. For others a cover would do nothing but forbid sandboxes inside this one: the
+    kernel mounts no fresh /proc where a part of the one at hand is covered.
+    """
     attributes = ATTRIBUTE_NOSUID | ATTRIBUTE_NODEV | ATTRIBUTE_NOEXEC
     processes = mount_filesystem("proc", [], place, attributes)
+    if not os.access(_SETTING, os.W_OK, dir_fd=processes):
+        return
     for name in _COVERED:
         try:
             covered = os.open(name, _PATH_ONLY, dir_fd=processes)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from envbox.sandbox.ownership import Supervisor
 
 READY, FAILED, STOPPED = b"r", b"E", b"s"
+# Not CAP_SYS_ADMIN: with it what is mounted read-only could be made writable, and what is covered laid bare.
+_OF_ROOT = (1 << 64) - 1 - (1 << 21)
 _SAME_EVENT = 0.5  # seconds in which a signal to the whole group and its relayed copy arrive
 
 
@@ -139,8 +141,7 @@ def _give_up_privileges(spec: dict[str, Any]) -> None:
     with Stage("privileges"):
         syscalls.new_session_keyring()
         syscalls.forbid_new_privileges()
-        if spec["uid"] != 0:
-            syscalls.drop_capabilities()
+        syscalls.keep_capabilities(_OF_ROOT if spec["uid"] == 0 else 0)
     with Stage("seccomp"):
         seccomp.protect_terminal()
 

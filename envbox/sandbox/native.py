@@ -94,6 +94,10 @@ def _run(spec: dict[str, Any], mask: set[int]) -> int:
     os.close(channel)
     try:
         status, failure = _attend(child, news, terminal)
+    except BaseException:
+        os.kill(child, signals.SIGKILL)  # nothing inside outlives the one who waits for it
+        os.waitpid(child, 0)
+        raise
     finally:
         os.close(news)
         forget_input()

@@ -31,7 +31,7 @@ _CLOEXEC = 0o2000000
 _AT_EMPTY_PATH, _AT_RECURSIVE = 0x1000, 0x8000
 _CLOSE_RANGE_CLOEXEC = 4
 _SET_DEATH_SIGNAL, _SET_DUMPABLE, _SET_NAME = 1, 4, 15
-_DROP_BOUNDING, _SET_NO_NEW_PRIVILEGES, _AMBIENT = 24, 38, 47
+_READ_BOUNDING, _DROP_BOUNDING, _SET_NO_NEW_PRIVILEGES, _AMBIENT = 23, 24, 38, 47
 
 
 def control(option: int, second: Argument = 0, third: Argument = 0) -> int:
@@ -190,19 +190,22 @@ def forbid_new_privileges() -> None:
     control(_SET_NO_NEW_PRIVILEGES, 1)
 
 
-def drop_capabilities() -> None:
-    """Empties every capability set of this process, the bounding and ambient ones included."""
+def keep_capabilities(mask: int) -> None:
+    """Takes all but these from every capability set, the bounding and ambient ones included, for good."""
     capability = 0
     try:
         while True:
-            control(_DROP_BOUNDING, capability)
+            control(_READ_BOUNDING, capability)
+            if not mask >> capability & 1:
+                control(_DROP_BOUNDING, capability)
             capability += 1
     except OSError as error:
         if error.errno != errno.EINVAL:  # past the last one that this kernel knows
             raise
     control(_AMBIENT, 4)
-    header = (0x20080522).to_bytes(4, sys.byteorder) + bytes(4)
-    call("capset", header, bytes(24))
+    words = [(mask >> shift & 0xFFFFFFFF).to_bytes(4, sys.byteorder) for shift in (0, 32)]
+    sets = b"".join(word + word + bytes(4) for word in words)  # effective, permitted, inheritable
+    call("capset", (0x20080522).to_bytes(4, sys.byteorder) + bytes(4), sets)
 
 
 def close_descriptors(keep: tuple[int, ...]) -> None:

@@ -15,12 +15,12 @@ import struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from envbox.formats import tar
+from envbox.sandbox.records import ATTRIBUTE
 from envbox.values import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-OWNER_ATTRIBUTE = "user.envbox.owner"
 _OPAQUE_ATTRIBUTE = "user.overlay.opaque"
 _CAPABILITY = "security.capability"
 _BLOCK = 1 << 20
@@ -122,8 +122,8 @@ def _scanned(
         target = os.readlink(full)
     elif kind != "whiteout":
         attributes = os.listxattr(full, follow_symlinks=False)
-        if OWNER_ATTRIBUTE in attributes:
-            uid, gid = parse_owner(os.getxattr(full, OWNER_ATTRIBUTE))
+        if ATTRIBUTE in attributes:
+            uid, gid = parse_owner(os.getxattr(full, ATTRIBUTE))
         if _CAPABILITY in attributes:
             xattrs = ((_CAPABILITY, _portable_capability(os.getxattr(full, _CAPABILITY)).hex()),)
         if _OPAQUE_ATTRIBUTE in attributes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from envbox.formats import jks
 from envbox.store import manifest
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from envbox.store.manifest import Entry
+    from envbox.store.view import View
 
 REMOVED = (
     "var/cache/ldconfig/aux-cache",  # inode numbers and times of libraries
@@ -31,7 +32,6 @@ REMOVED = (
     "var/lib/dpkg/lock",
     "var/lib/dpkg/lock-frontend",
     "var/lib/dpkg/triggers/Lock",
-    "var/lib/dpkg/triggers/Unincorp",
     "var/lib/dpkg/updates/*",
     "var/cache/debconf/*-old",
     "etc/passwd-",
@@ -63,26 +63,36 @@ REMOVED = (
 )
 """Paths, as shell patterns that do not cross folders, that no layer has."""
 
-EMPTIED = ("etc/machine-id",)
+EMPTIED = (
+    "etc/machine-id",
+    "var/lib/dpkg/triggers/Unincorp",  # without it the next dpkg activates every trigger of every package
+)
 """Files that must exist and must say nothing."""
 
 REDATED = ("etc/ssl/certs/java/cacerts",)
 """Java key stores, whose entries have the time they were made."""
 
+INHERITED = frozenset({"etc/shadow", "etc/gshadow"})
+"""Rewritten with the owner that stat(2) told of the old file, which in a build is root for every file."""
+
 _OVERLAY_ATTRIBUTES = "user.overlay."
 _KEPT_ATTRIBUTES = frozenset({"user.overlay.opaque"})
 
 
-def normalise(tree: str, owners: Mapping[str, tuple[int, int]], epoch: int, started: float) -> list[Entry]:
-    """Apply the table to the upper folder of a build that began at `started`; returns its entries.
+class Times(NamedTuple):
+    """Nothing keeps a time after `epoch`, nor one since `started`, which a host's clock may put before it."""
 
-    Nothing keeps a time after `epoch`, nor one of this build on a host whose clock is behind it.
-    """
+    epoch: int
+    started: float
+
+
+def normalise(tree: str, owners: Mapping[str, tuple[int, int]], below: View, times: Times) -> list[Entry]:
+    """Apply the table to the upper folder of a build over the layers `below`; returns its entries."""
     _apply(tree, REMOVED, remove_tree)
     _apply(tree, EMPTIED, _empty)
-    _apply(tree, REDATED, lambda path: _redate(path, epoch))
+    _apply(tree, REDATED, lambda path: _redate(path, times.epoch))
     _drop_links_to(tree, "etc/ssl/certs", "ssl-cert-snakeoil.pem")
-    entries = [_clamped(entry, epoch, started) for entry in manifest.scan(tree, owners)]
+    entries = [_inherited(_clamped(entry, times), below) for entry in manifest.scan(tree, owners)]
     for entry in reversed(entries):
         full = os.path.join(tree, entry.path)
         _strip_attributes(full, entry)
@@ -123,12 +133,17 @@ def _drop_links_to(tree: str, folder: str, target: str) -> None:
                     os.unlink(os.path.join(full, name))
 
 
-def _clamped(entry: Entry, epoch: int, started: float) -> Entry:
+def _clamped(entry: Entry, times: Times) -> Entry:
     if entry.kind == "whiteout":
         return entry._replace(mode=0o644, uid=0, gid=0, mtime=0)
-    if entry.mtime > epoch or entry.mtime >= int(started):
-        return entry._replace(mtime=epoch)
+    if entry.mtime > times.epoch or entry.mtime >= int(times.started):
+        return entry._replace(mtime=times.epoch)
     return entry
+
+
+def _inherited(entry: Entry, below: View) -> Entry:
+    lower = below.get(entry.path) if entry.path in INHERITED else None
+    return entry._replace(uid=lower.uid, gid=lower.gid) if lower else entry
 
 
 def _strip_attributes(full: str, entry: Entry) -> None:

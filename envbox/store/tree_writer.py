@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from envbox.errors import ArtifactHostile
-from envbox.store import manifest
+from envbox.sandbox.records import ATTRIBUTE as OWNER_ATTRIBUTE
 from envbox.store.manifest import Entry
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class TreeWriter:
         try:
             _write_all(descriptor, data)
             if uid or gid:
-                os.setxattr(descriptor, manifest.OWNER_ATTRIBUTE, b"%d:%d" % (uid, gid))
+                os.setxattr(descriptor, OWNER_ATTRIBUTE, b"%d:%d" % (uid, gid))
             os.fchmod(descriptor, mode)
             os.utime(descriptor, (mtime, mtime))
         finally:

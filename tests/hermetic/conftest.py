@@ -29,6 +29,7 @@ class Ring:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.debian: Debian = real_debian(folder / "base")
+        self._modules = people.copy_modules(folder / "modules")
         self._people: dict[str, Person] = {}
         self._templates: dict[tuple[str, bool], Path] = {}
         self._numbers = itertools.count(1)
@@ -37,7 +38,8 @@ class Ring:
         """`runner` or `plain`."""
         if name not in self._people:
             try:
-                self._people[name] = (people.plain if name == "plain" else people.runner)(self.folder)
+                make = people.plain if name == "plain" else people.runner
+                self._people[name] = make(self.folder, self._modules)
             except people.NoPlainUser as reason:
                 pytest.skip(str(reason))
         return self._people[name]

@@ -21,6 +21,7 @@ from envbox.lock import load as load_lock
 from envbox.report import Silent
 from envbox.sandbox.spec import SandboxSpec  # noqa: F401 - fails here, not in a child, where envbox cannot work at all
 from envbox.store import manifest
+from envbox.store.removal import remove_tree
 from envbox.store.store import FOLDERS
 from envbox.store.view import View
 from envbox.values import Architecture
@@ -158,6 +159,20 @@ class Case(World):
             if found.is_symlink() or found.exists():
                 return found.read_bytes()
         raise AssertionError(f"no layer has {path}")
+
+    def forget_layers(self, *, blobs: bool = False) -> None:
+        """As if what only this project needs had never been built, or downloaded."""
+        names = ("layers-v1", "packages-v1", "environments-v1", *(["blobs/sha256"] if blobs else []))
+        for name in names:
+            for entry in os.scandir(self.store / name):
+                if not entry.is_symlink():
+                    remove_tree(entry.path)
+
+    def verify_no_blob(self) -> None:
+        """No blob is here under a name that it does not deserve."""
+        for entry in os.scandir(self.store / "blobs/sha256"):
+            if not entry.is_symlink() and not entry.name.endswith(".part"):
+                assert sha256(Path(entry.path).read_bytes()) == entry.name
 
     def verify(self) -> None:
         """The store holds nothing but what it promises; what is shared with other tests was checked once."""

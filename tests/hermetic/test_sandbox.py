@@ -99,7 +99,9 @@ def test_no_path_of_the_host_is_there(kit: Kit) -> None:
 
 
 def test_privileges_are_gone_for_a_user_and_confined_for_root(kit: Kit) -> None:
-    script = "while read -r name value; do case $name in Cap*|NoNewPrivs:) echo $name$value;; esac; done </proc/self/status"
+    script = (
+        "while read -r name value; do case $name in Cap*|NoNewPrivs:) echo $name$value;; esac; done </proc/self/status"
+    )
     outcome = kit.shell(script)
     none = "0" * 16
     assert outcome.output.split() == [
@@ -110,7 +112,17 @@ def test_privileges_are_gone_for_a_user_and_confined_for_root(kit: Kit) -> None:
     assert "NoNewPrivs:1" in as_root
 
 
-@pytest.mark.parametrize("path", ["/proc/sys/kernel/hostname", "/proc/sysrq-trigger", "/sys/kernel/uevent_helper"])
+def test_a_plain_user_can_make_sandboxes_inside(kit: Kit) -> None:
+    if os.geteuid() == 0 and not kit.plain:
+        pytest.skip("the host's root has parts of /proc covered, and the kernel then mounts no other")
+    outcome = kit.run("unshare", "-Urpf", "--mount-proc", "bash", "-c", "id -u; echo /proc/[0-9]*")
+    assert outcome.output == "0\n/proc/1\n"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/proc/sys/kernel/hostname", "/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern", "/sys/kernel/uevent_helper"],
+)
 @pytest.mark.parametrize("uid", [0, 1000])
 def test_the_hosts_kernel_settings_cannot_be_written(kit: Kit, path: str, uid: int) -> None:
     outcome = kit.shell(f"echo x > {path}", uid=uid, gid=uid)
@@ -220,7 +232,9 @@ def test_many_layers_with_awkward_names_are_all_there(kit: Kit, count: int) -> N
 @pytest.mark.parametrize("layers", [1, 2])
 def test_without_an_upper_the_root_is_read_only(kit: Kit, layers: int) -> None:
     empty = new_layer(kit, "empty", {"srv/file": "x"})
-    spec = kit.spec("bash", "-c", "touch /srv/x; touch /tmp/x && ls /tmp", layers=(kit.layer, empty)[:layers], upper="", work="")
+    spec = kit.spec(
+        "bash", "-c", "touch /srv/x; touch /tmp/x && ls /tmp", layers=(kit.layer, empty)[:layers], upper="", work=""
+    )
     outcome = kit.launch(spec)
     assert outcome.output == "x\n"
     assert "Read-only" in outcome.errors
@@ -251,6 +265,18 @@ def test_read_access_reaches_what_is_mounted_below_the_source(kit: Kit) -> None:
         assert outcome.output == "refused\n"
     finally:
         subprocess.run(["umount", below], check=True)
+
+
+@pytest.mark.parametrize("prefix", ["", "unshare -Urm "])
+def test_what_is_read_only_stays_so_for_root_inside(kit: Kit, prefix: str) -> None:
+    host = kit.new_folder("read only")
+    mounts = (*STANDARD, Mount("bind", "/data", host, access="read"))
+    for command in (
+        "mount -o remount,bind,rw /data", "mount -o remount,bind,rw /sys", "mount -o remount,bind,rw /proc/sys",
+        "umount /proc/sys", "umount /data", "umount -l /proc", "mount -t proc proc /srv && echo > /srv/sys/kernel/panic",
+    ):  # fmt: skip
+        outcome = kit.shell(f"{prefix}bash -c '{command}'", mounts=mounts, uid=0, gid=0)
+        assert outcome.status != 0, command
 
 
 def test_a_file_can_be_bound_and_a_missing_optional_source_is_left_out(kit: Kit) -> None:
@@ -378,7 +404,9 @@ def test_everything_dies_with_the_command(kit: Kit) -> None:
 @pytest.mark.parametrize("name", ["TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "WINCH", "ALRM"])
 def test_a_signal_sent_to_the_caller_reaches_the_command_once(kit: Kit, name: str) -> None:
     script = f"trap 'echo got' {name}; trap 'exit 7' TERM; [ {name} = TERM ] && trap 'echo got; exit 7' TERM;"
-    process = kit.start(kit.spec("bash", "-c", script + "echo ready; while :; do sleep 0.02; done"), stdout=-1, text=True)
+    process = kit.start(
+        kit.spec("bash", "-c", script + "echo ready; while :; do sleep 0.02; done"), stdout=-1, text=True
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(getattr(signal, f"SIG{name}"))
@@ -392,7 +420,9 @@ def test_a_signal_sent_to_the_caller_reaches_the_command_once(kit: Kit, name: st
 
 @pytest.mark.parametrize("name", ["INT", "TERM", "USR1"])
 def test_a_signal_sent_to_the_whole_group_arrives_once(kit: Kit, name: str) -> None:
-    script = f"trap 'echo got' {name}; echo ready; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do sleep 0.04; done; exit 5"
+    script = (
+        f"trap 'echo got' {name}; echo ready; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do sleep 0.04; done; exit 5"
+    )
     process = kit.start(kit.spec("bash", "-c", script), stdout=-1, text=True, start_new_session=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"

@@ -1,3 +1,5 @@
+"""Signatures of the real archive, by the keys that envbox brings."""
+
 from __future__ import annotations
 
 import urllib.request

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import pwd
 import re
@@ -32,7 +31,7 @@ class NoPlainUser(Exception):
 
 @dataclass(frozen=True)
 class Person:
-    """A user with an interpreter and an envbox that this user can read. `account`: whom to become, if anyone."""
+    """A user with an interpreter and an envbox that this user can read. `account`: whom the tests become for it."""
 
     name: str
     python: str
@@ -44,7 +43,6 @@ class Person:
     def environment(self) -> dict[str, str]:
         """What a fresh login of this user would have."""
         passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
-        # Next to the interpreter, whose shebang-less start needs no activation.
         return {**passed, "PATH": os.defpath, "HOME": self.home, "PYTHONPATH": self.modules, "LANG": "C.UTF-8"}
 
     def identity(self) -> dict[str, Any]:
@@ -67,27 +65,29 @@ class Person:
         return pwd.getpwnam(self.account).pw_uid if self.account else os.geteuid()
 
 
-def runner(folder: Path) -> Person:
+def runner(folder: Path, modules: Path) -> Person:
     """The user who runs the tests."""
-    home = folder / "home-runner"
-    home.mkdir()
-    return Person("runner", sys.executable, str(REPOSITORY), str(home))
+    return _this_user("runner", folder, modules)
 
 
-def plain(folder: Path) -> Person:
+def plain(folder: Path, modules: Path) -> Person:
     """A user without subordinate ids: the one who runs the tests, unless that is root. Raises NoPlainUser."""
     if os.geteuid() != 0:
-        return runner(folder)
+        return _this_user("plain", folder, modules)
     _have_account()
     identity = {"user": PLAIN, "group": PLAIN, "extra_groups": []}
     python = _python(identity)
-    modules = folder / "modules"
-    _copy_modules(modules)
     home = folder / "home-plain"
     home.mkdir()
     person = Person("plain", python, str(modules), str(home), PLAIN, identity)
     person.own(home)
     return person
+
+
+def _this_user(name: str, folder: Path, modules: Path) -> Person:
+    home = folder / f"home-{name}"
+    home.mkdir()
+    return Person(name, sys.executable, str(modules), str(home))
 
 
 def _have_account() -> None:
@@ -119,7 +119,7 @@ def _python(identity: dict[str, Any]) -> str:
     raise NoPlainUser(f"no Python {version} that the user {PLAIN} may execute; install one below /usr")
 
 
-def _copy_modules(target: Path) -> None:
+def copy_modules(target: Path) -> Path:
     """envbox and what it imports, as the tests have them, where everybody can read it."""
     shutil.copytree(REPOSITORY / "envbox", target / "envbox", ignore=shutil.ignore_patterns("__pycache__"))
     project = _toml((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -134,6 +134,7 @@ def _copy_modules(target: Path) -> None:
         os.chmod(folder, 0o755)
         for name in files:
             os.chmod(os.path.join(folder, name), 0o644)
+    return target
 
 
 def _toml(text: str) -> dict[str, Any]:
@@ -155,9 +156,3 @@ def _closure(requirements: list[str]) -> list[metadata.Distribution]:
         found[name] = metadata.distribution(requirement.name)
         pending += found[name].requires or []
     return list(found.values())
-
-
-@functools.cache
-def can_be_root() -> bool:
-    """Whether the tests run as root."""
-    return os.geteuid() == 0

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 PLAIN_ID = 54321  # no account, no subordinate ids, no groups
 PROGRAMS = (
     "sh", "bash", "ls", "cat", "true", "sleep", "id", "chown", "ln", "stat", "env", "touch", "mkdir", "rm", "mv",
-    "chmod", "mkfifo", "mknod", "hostname", "readlink", "sync", "tail", "cp",
+    "chmod", "mkfifo", "mknod", "hostname", "readlink", "sync", "tail", "cp", "unshare", "mount",
+    "umount",
 )  # fmt: skip
 STANDARD = (
     Mount("proc", "/proc"),
@@ -210,7 +211,7 @@ def interpreter(python: str) -> tuple[str, str, str, list[str]]:
 @functools.cache
 def python_for(*, plain: bool) -> str | None:
     """An interpreter that the user can execute."""
-    identity = {"user": PLAIN_ID, "group": PLAIN_ID, "extra_groups": []} if plain else {}
+    identity: dict[str, Any] = {"user": PLAIN_ID, "group": PLAIN_ID, "extra_groups": []} if plain else {}
     for python in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
         try:
             done = subprocess.run([python, "-I", "-S", "-c", "import json"], check=False, **identity)
@@ -233,5 +234,7 @@ def kit(*, plain: bool) -> Iterator[Kit]:
         yield made
         for place, folders, _ in os.walk(folder):
             for name in folders:
-                with contextlib.suppress(OSError):
-                    os.chmod(os.path.join(place, name), 0o700)  # overlay's work folder has mode 0
+                full = os.path.join(place, name)
+                if not os.path.islink(full):  # some lead to folders of this machine
+                    with contextlib.suppress(OSError):
+                        os.chmod(full, 0o700)  # overlay's work folder has mode 0

@@ -9,7 +9,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +92,19 @@ class World:
         """Standard output of a command in the environment."""
         return self.envbox("run", "--", *argv, status=status, **options).output
 
+    def sibling(self, name: str) -> World:
+        """Another project with the same spec and lock, and the same store."""
+        folder = self.folder.parent / name
+        folder.mkdir()
+        for file in ("envbox.toml", "envbox.lock"):
+            shutil.copy(self.folder / file, folder / file)
+        self.person.own(folder)
+        return replace(self, folder=folder)
+
+    def layers(self) -> set[str]:
+        """The digests of all layers in the store."""
+        return set(os.listdir(self.store / "layers-v1"))
+
     def run_as_root(self, *argv: str, status: int | None = 0) -> str:
         """As `run`, as root inside."""
         return self.envbox("run", "--root", "--", *argv, status=status).output
@@ -157,6 +170,24 @@ def new_folder(person: Person, parent: str | None = None) -> Iterator[Path]:
         remove_tree(place)
 
 
+@contextlib.contextmanager
+def new_world(
+    person: Person, spec: str, cellar: Cellar, *, parent: str | None = None, lock: bytes | None = None
+) -> Iterator[World]:
+    """A project with `spec`, and a new store that has the cellar's artifacts; it must verify at the end."""
+    with new_folder(person, parent) as place:
+        world = World(person, place / "a project", place / "store")
+        world.folder.mkdir()
+        world.write("envbox.toml", spec)
+        if lock is not None:
+            world.lock.write_bytes(lock)
+            person.own(world.lock)
+        cellar.fill(world)
+        yield world
+        cellar.keep(world)
+        verify_store(world.store)
+
+
 def verify_store(store: Path) -> None:
     """Everything in the store is what its name promises, down to every byte, and nothing is left in tmp/."""
     problems = [f"tmp/{name} was left behind" for name in os.listdir(store / "tmp")]
@@ -202,7 +233,9 @@ def _difference(path: Path, written: Entry, found: Entry, known: dict[tuple[int,
     mode = written.mode | 0o700 if written.is_directory else written.mode
     if mode != found.mode:
         return f"mode {found.mode:o}, not {written.mode:o}"
-    if (written.uid, written.gid) != (found.uid, found.gid) and written.kind != "hardlink":
+    # A package's folders are made anew in every layer, which gives them their owners; its files are linked there.
+    owned = written.kind == "file" or (written.is_directory and "layers-v1" in path.parts)
+    if owned and (written.uid, written.gid) != (found.uid, found.gid):
         return f"owner {found.uid}:{found.gid}, not {written.uid}:{written.gid}"
     if written.mtime != found.mtime:
         return f"time {found.mtime}, not {written.mtime}"

@@ -26,6 +26,7 @@ def seed(
     if not lower:
         files[f"{ADMIN}/diversions"] = ""
         files[f"{ADMIN}/info/format"] = "1\n"
+        files[f"{ADMIN}/triggers/Unincorp"] = ""  # its absence would mean a root from before there were triggers
     marks = [f"Package: {name}\nArchitecture: {arch}\nAuto-Installed: 1" for name, arch in automatic]
     if marks:
         files["var/lib/apt/extended_states"] = _join(lower.get("var/lib/apt/extended_states", ""), marks)

@@ -116,7 +116,7 @@ def _reason(output: str) -> str:
     """What apt says from the first interesting line on."""
     lines = [line.rstrip() for line in output.splitlines() if line.strip()]
     for start, line in enumerate(lines):
-        if line.startswith(("The following packages have unmet", "E:", "Some packages")):
+        if line.startswith(("The following packages have unmet", "E:", "Some packages", "Package ")):
             lines = lines[start:]
             break
     noise = (

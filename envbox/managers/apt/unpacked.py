@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from envbox.errors import BuildFailed
 from envbox.formats import dependency
 from envbox.managers.apt.package_tree import INFO
-from envbox.store import manifest
+from envbox.sandbox.records import ATTRIBUTE as OWNER_ATTRIBUTE
 from envbox.store.manifest import Entry
 from envbox.store.view import join
 
@@ -187,7 +187,7 @@ class Farm:
         for entry in reversed(folders):
             full = os.path.join(folder, entry.path)
             if entry.uid or entry.gid:
-                os.setxattr(full, manifest.OWNER_ATTRIBUTE, b"%d:%d" % (entry.uid, entry.gid))
+                os.setxattr(full, OWNER_ATTRIBUTE, b"%d:%d" % (entry.uid, entry.gid))
             os.chmod(full, entry.mode | 0o700)
             os.utime(full, (entry.mtime, entry.mtime))
         return entries

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from envbox.sandbox.records import ATTRIBUTE as OWNER_ATTRIBUTE
 from envbox.store import manifest
 from envbox.store.manifest import Entry
 
@@ -108,7 +109,7 @@ def test_everything_that_counts_changes_the_digest(tree, change):
 
 
 def test_recorded_owners_are_those_of_the_manifest(tree):
-    os.setxattr(tree / "empty", manifest.OWNER_ATTRIBUTE, b"104:42")
+    os.setxattr(tree / "empty", OWNER_ATTRIBUTE, b"104:42")
     owners = {entry.path: (entry.uid, entry.gid) for entry in scanned(tree, {"link": (7, 8)})[0]}
     assert owners["empty"] == (104, 42)
     assert owners["link"] == (7, 8)
@@ -118,7 +119,10 @@ def test_recorded_owners_are_those_of_the_manifest(tree):
 def test_the_first_name_in_order_is_the_file_whichever_the_artifact_had(tree):
     entries = list(manifest.scan(str(tree), {}))
     turned = [
-        e._replace(path={"etc/a": "etc/b", "etc/b": "etc/a"}.get(e.path, e.path), target="etc/b" if e.target == "etc/a" else e.target)
+        e._replace(
+            path={"etc/a": "etc/b", "etc/b": "etc/a"}.get(e.path, e.path),
+            target="etc/b" if e.target == "etc/a" else e.target,
+        )
         for e in entries
     ]
     assert {e.kind for e in turned if e.path == "etc/a"} == {"hardlink"}

@@ -4,9 +4,15 @@ import time
 import pytest
 
 from envbox.store import normalise as subject
-from envbox.store.normalise import EMPTIED, REMOVED, normalise
+from envbox.store.manifest import Entry
+from envbox.store.normalise import EMPTIED, REMOVED, Times, normalise
+from envbox.store.view import View
 
 EPOCH = 1_000_000_000
+
+
+def settle(tree, started=None, below=()):
+    return normalise(str(tree), {}, View([below]), Times(EPOCH, time.time() if started is None else started))
 
 
 def make(tree, path, content=b"x"):
@@ -21,7 +27,7 @@ def test_every_row_removes_what_it_names_and_nothing_beside_it(tmp_path, pattern
     path = pattern.replace("*", "name")
     make(tmp_path, path)
     neighbour = make(tmp_path, os.path.join(os.path.dirname(path) + "-kept", "neighbour"))
-    normalise(str(tmp_path), {}, EPOCH, time.time())
+    settle(tmp_path)
     assert not (tmp_path / path).exists()
     assert neighbour.exists()
 
@@ -29,7 +35,7 @@ def test_every_row_removes_what_it_names_and_nothing_beside_it(tmp_path, pattern
 @pytest.mark.parametrize("path", EMPTIED)
 def test_files_that_must_exist_say_nothing(tmp_path, path):
     make(tmp_path, path, b"0123456789abcdef\n")
-    normalise(str(tmp_path), {}, EPOCH, time.time())
+    settle(tmp_path)
     assert (tmp_path / path).read_bytes() == b""
 
 
@@ -37,14 +43,14 @@ def test_the_hash_link_of_the_snakeoil_certificate_goes_with_it(tmp_path):
     make(tmp_path, "etc/ssl/certs/ssl-cert-snakeoil.pem")
     (tmp_path / "etc/ssl/certs/0123abcd.0").symlink_to("ssl-cert-snakeoil.pem")
     (tmp_path / "etc/ssl/certs/4567abcd.0").symlink_to("real.pem")
-    normalise(str(tmp_path), {}, EPOCH, time.time())
+    settle(tmp_path)
     assert os.listdir(tmp_path / "etc/ssl/certs") == ["4567abcd.0"]
 
 
 def test_no_time_is_after_the_epoch_and_older_ones_stay(tmp_path):
     old, new = make(tmp_path, "old"), make(tmp_path, "new")
     os.utime(old, (5, 5))
-    entries = {e.path: e for e in normalise(str(tmp_path), {}, EPOCH, time.time() - 10)}
+    entries = {e.path: e for e in settle(tmp_path, time.time() - 10)}
     assert entries["old"].mtime == 5
     assert entries["new"].mtime == EPOCH == int(new.stat().st_mtime)
 
@@ -52,7 +58,7 @@ def test_no_time_is_after_the_epoch_and_older_ones_stay(tmp_path):
 def test_a_host_whose_clock_is_behind_gives_the_same_times(tmp_path):
     make(tmp_path, "file")
     os.utime(tmp_path / "file", (2000, 2000))
-    entries = {e.path: e for e in normalise(str(tmp_path), {}, EPOCH, started=1500)}
+    entries = {e.path: e for e in settle(tmp_path, 1500)}
     assert entries["file"].mtime == EPOCH
 
 
@@ -60,7 +66,7 @@ def test_a_link_never_leads_the_table_out_of_the_tree(tmp_path):
     outside = make(tmp_path, "outside/dpkg.log")
     (tmp_path / "tree/var").mkdir(parents=True)
     (tmp_path / "tree/var/log").symlink_to(tmp_path / "outside")
-    normalise(str(tmp_path / "tree"), {}, EPOCH, time.time())
+    settle(tmp_path / "tree")
     assert outside.exists()
 
 
@@ -69,7 +75,7 @@ def test_overlay_attributes_are_gone_but_for_opaqueness(tmp_path):
     folder.mkdir()
     os.setxattr(folder, "user.overlay.opaque", b"y")
     os.setxattr(folder, "user.overlay.impure", b"y")
-    entries = {e.path: e for e in normalise(str(tmp_path), {}, EPOCH, time.time())}
+    entries = {e.path: e for e in settle(tmp_path)}
     assert entries["d"].kind == "opaque"
     assert os.listxattr(folder) == ["user.overlay.opaque"]
 
@@ -77,3 +83,9 @@ def test_overlay_attributes_are_gone_but_for_opaqueness(tmp_path):
 def test_rows_are_unique():
     rows = [*REMOVED, *EMPTIED, *subject.REDATED]
     assert len(rows) == len(set(rows))
+
+
+def test_password_files_keep_the_owner_that_they_have_below(tmp_path):
+    make(tmp_path, "etc/shadow")
+    below = [Entry("etc/shadow", "file", 0o640, 0, 42, 0)]
+    assert {(e.uid, e.gid) for e in settle(tmp_path, below=below) if e.path == "etc/shadow"} == {(0, 42)}

@@ -74,7 +74,8 @@ class BuildSandbox:
     def prepare(self) -> BuildSandbox:
         """Create the work folders."""
         for name in ("upper", "overlay", "root"):
-            os.makedirs(os.path.join(self.work, name), mode=0o755, exist_ok=True)
+            os.makedirs(os.path.join(self.work, name), exist_ok=True)
+        os.chmod(self.upper, 0o755)  # the root folder of the layer, whatever our umask
         return self
 
     def run(

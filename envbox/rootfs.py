@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from envbox import libraries
 from envbox.build_sandbox import BuildSandbox
 from envbox.distros import DISTROS
-from envbox.errors import DigestMismatch
+from envbox.errors import ArtifactHostile, DigestMismatch
 from envbox.managers import MANAGERS, GroupWork
 from envbox.plan import Plan, Step, make_plan
 from envbox.store import difference
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from envbox.workshop import Workshop
 
 _STEADY = "the one promised is not in this store to compare with, and a second build here gave the same"
+_HOSTILE = "leave the package out of `packages`, or take it from another archive"
 _UNPACKERS = 2  # xz releases the interpreter's lock; more threads than this only wait for each other
 
 
@@ -110,7 +111,11 @@ class _Builder:
     def _unpack_one(self, artifact: Artifact, work: str) -> None:
         blobs = self._workshop.blobs
         name = f"{artifact.name} {artifact.version}"
-        self._manager.add_tree(self._store, artifact.digest, partial(blobs.read, artifact.digest, name), work)
+        try:
+            self._manager.add_tree(self._store, artifact.digest, partial(blobs.read, artifact.digest, name), work)
+        except ArtifactHostile as error:
+            about = "" if error.message.startswith(name) else f"{name}: "
+            raise ArtifactHostile(f"{about}{error.message}", hint=error.hint or _HOSTILE) from error
         self._reporter.advance("unpack", 1)
 
     def take(self, step: Step) -> None:
@@ -183,6 +188,7 @@ class _Builder:
         return GroupWork(
             distro=self._distro,
             release=self._release,
+            architecture=self._lock.architecture,
             name=group.name,
             requested=group.requested,
             digests=tuple(artifact.digest for artifact in group.artifacts),

@@ -29,6 +29,7 @@ class GroupWork:
     digests: tuple[Digest, ...]
     """Of the group's artifacts, in the lock's order."""
     release: str
+    architecture: Architecture
     below: View
     """All layers under the group's own two."""
     read_below: Callable[[str], str]

@@ -160,13 +160,19 @@ class Case(World):
                 return found.read_bytes()
         raise AssertionError(f"no layer has {path}")
 
-    def forget_layers(self, *, blobs: bool = False) -> None:
-        """As if what only this project needs had never been built, or downloaded."""
-        names = ("layers-v1", "packages-v1", "environments-v1", *(["blobs/sha256"] if blobs else []))
+    def forget_layers(self, names: tuple[str, ...] = ("layers-v1", "packages-v1", "environments-v1")) -> None:
+        """As if what only this project needs had never been built."""
         for name in names:
             for entry in os.scandir(self.store / name):
                 if not entry.is_symlink():
                     remove_tree(entry.path)
+
+    def forget_keys(self) -> None:
+        """As if nobody knew what the layers that only this project needs were made from."""
+        for entry in os.scandir(self.store / "keys-v1"):
+            layer = Path(entry.path).read_text(encoding="ascii").strip().removeprefix("sha256:")
+            if not (self.store / "layers-v1" / layer).is_symlink():
+                os.unlink(entry.path)
 
     def verify_no_blob(self) -> None:
         """No blob is here under a name that it does not deserve."""

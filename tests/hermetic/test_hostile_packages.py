@@ -107,10 +107,6 @@ def test_a_package_that_ends_too_early_is_refused(case: Case, outside: Path, kep
     refused(case, whole[: int(len(whole) * kept) if isinstance(kept, float) else kept], outside)
 
 
-def test_a_package_with_another_name_than_its_index_says_is_refused(case: Case, outside: Path) -> None:
-    refused(case, DebRecipe("other").build(), outside)
-
-
 def test_device_nodes_of_a_package_are_not_made(case: Case) -> None:
     case.install(DebRecipe("nodes", files={"usr/share/nodes": "x"}, members=(device("./dev/evil", 1, 3),)))
     assert "dev/evil" not in case.entries()

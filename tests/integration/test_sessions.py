@@ -59,7 +59,9 @@ def test_a_signal_to_envbox_reaches_the_command(world, number):
 def test_killing_envbox_ends_everything_inside(world):
     marker = f"sleep 86{os.getpid()}"
     process = subprocess.Popen(
-        world.command("run", "--", "sh", "-c", f"echo ready; {marker} & wait"), stdout=subprocess.PIPE, **world.options()
+        world.command("run", "--", "sh", "-c", f"echo ready; {marker} & wait"),
+        stdout=subprocess.PIPE,
+        **world.options(),
     )
     assert process.stdout.readline() == b"ready\n"
     process.kill()
@@ -97,7 +99,11 @@ def _running(command: str) -> bool:
 
 def test_standard_input_reaches_the_command(world):
     done = subprocess.run(
-        world.command("run", "--", "wc", "-c"), input=bytes(300_000), stdout=subprocess.PIPE, check=True, **world.options()
+        world.command("run", "--", "wc", "-c"),
+        input=bytes(300_000),
+        stdout=subprocess.PIPE,
+        check=True,
+        **world.options(),
     )
     assert done.stdout == b"300000\n"
 

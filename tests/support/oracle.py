@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +27,46 @@ class Fact:
     owner: tuple[int, int]
     size: int
     content: str
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A root file system: its facts, and the texts of the files in TEXTS."""
+
+    facts: dict[str, Fact]
+    texts: dict[str, str]
+
+
+TEXTS = ("var/lib/apt/extended_states", "var/lib/dpkg/triggers/File", "var/lib/dpkg/status")
+
+
+def installed(codename: str, packages: Sequence[str], epoch: int, versions: str, cache: Path) -> Installed:
+    """What mmdebstrap makes of `packages`, kept in `cache` for as long as `versions`, of all packages, are those."""
+    key = hashlib.sha256(f"{codename} {sorted(packages)} {epoch} {versions} 1".encode()).hexdigest()
+    kept = cache / f"mmdebstrap-{key}.json"
+    if not kept.exists():
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+            target = Path(folder, "root.tar")
+            mmdebstrap(codename, packages, target, epoch)
+            facts, texts = facts_of_tar(target), texts_of_tar(target)
+        rows = {path: list(vars(fact).values()) for path, fact in facts.items()}
+        temporary = kept.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps({"facts": rows, "texts": texts}), encoding="utf-8")
+        os.replace(temporary, kept)
+    data = json.loads(kept.read_text(encoding="utf-8"))
+    rows = data["facts"].items()
+    return Installed({path: Fact(k, m, (o[0], o[1]), s, c) for path, (k, m, o, s, c) in rows}, data["texts"])
+
+
+def texts_of_tar(path: Path) -> dict[str, str]:
+    """The contents of the files in TEXTS."""
+    texts = {}
+    with tarfile.open(path) as archive:
+        for member in archive:
+            name = member.name.removeprefix("./")
+            if name in TEXTS:
+                texts[name] = archive.extractfile(member).read().decode()
+    return texts
 
 
 def mmdebstrap(codename: str, packages: Sequence[str], target: Path, epoch: int) -> None:

@@ -109,7 +109,10 @@ def _python(identity: dict[str, Any]) -> str:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     script = "import sys; print(f'{sys.version_info.major}.{sys.version_info.minor}')"
     names = (f"python{version}", "python3")
-    for candidate in (sys.executable, *(f"{place}/{name}" for place in ("/usr/bin", "/usr/local/bin") for name in names)):
+    for candidate in (
+        sys.executable,
+        *(f"{place}/{name}" for place in ("/usr/bin", "/usr/local/bin") for name in names),
+    ):
         with contextlib.suppress(OSError):
             done = subprocess.run(
                 [candidate, "-I", "-c", script], capture_output=True, text=True, check=False, cwd="/", **identity

@@ -214,7 +214,9 @@ def _tree_problems(folder: Path, known: dict[tuple[int, int], str]) -> list[str]
     """Where the tree on disk is not what the manifest beside it says. `known`: digests of files by inode."""
     written = {entry.path: entry for entry in manifest.read(str(folder))}
     found = {entry.path: entry for entry in manifest.scan(str(folder / "tree"), {})}
-    problems = [f"{folder.name}: /{path} is {'not listed' if path in found else 'gone'}" for path in written.keys() ^ found]
+    problems = [
+        f"{folder.name}: /{path} is {'not listed' if path in found else 'gone'}" for path in written.keys() ^ found
+    ]
     for path in written.keys() & found.keys():
         difference = _difference(folder / "tree" / path, written[path], found[path], known)
         if difference:

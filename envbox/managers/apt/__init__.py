@@ -81,7 +81,7 @@ class Apt:
         packages = _trees(store, group)
         names = (*database.READS, *(f"{database.ADMIN}/triggers/{t}" for t in database.explicit_triggers(packages)))
         lower = {} if group.is_base else {name: group.read_below(name) for name in names}
-        automatic = [] if group.is_base else _automatic(packages, group.requested)
+        automatic = [] if group.is_base else _automatic(packages, group)
         fired = database.file_triggers(lower.get(f"{database.ADMIN}/triggers/File", ""), packages)
         root = store.path("packages-v1")
         late = _late_files(group, packages, root)
@@ -111,9 +111,10 @@ def _late_files(group: GroupWork, packages: Sequence[PackageTree], root: str) ->
     return {path: place.source.replace(root, _PACKAGES, 1) for path, place in _farm(group, packages).late.items()}
 
 
-def _automatic(packages: Sequence[PackageTree], requested: Sequence[str]) -> list[tuple[str, str]]:
-    names = {request.partition("=")[0] for request in requested}
-    return [(package.name, package.fields["Architecture"]) for package in packages if package.name not in names]
+def _automatic(packages: Sequence[PackageTree], group: GroupWork) -> list[tuple[str, str]]:
+    """Name and architecture, as apt writes them: `all` is the root's own."""
+    requested = {request.partition("=")[0] for request in group.requested}
+    return [(package.name, group.architecture.value) for package in packages if package.name not in requested]
 
 
 def _mode_below(group: GroupWork, packages: Sequence[PackageTree], path: str) -> int:

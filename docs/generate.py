@@ -70,7 +70,7 @@ SHARED_OPTIONS = {
     "install_completion": "Make the shell complete envbox's commands and options.",
     "show_completion": "Print what `--install-completion` would install.",
 }
-"""Of `envbox` itself; their own help texts are typer's and change with its version."""
+"""Those that typer adds, whose own help texts change with its version."""
 
 STATUSES = {
     "0": "All is well; of `run` and `shell`: the command's own status.",
@@ -99,7 +99,10 @@ def commands() -> str:
         ]
         if rows:
             parts.append(_table(("argument or option", "meaning"), rows))
-    shared = [(_spelling(parameter), SHARED_OPTIONS[parameter.name]) for parameter in group.params]
+    shared = [
+        (_spelling(parameter), SHARED_OPTIONS.get(parameter.name) or _text(parameter.help))
+        for parameter in group.params
+    ]
     parts.append(
         "## Options of `envbox` itself\n\n"
         + _table(("option", "meaning"), [*shared, ("`-h`, `--help`", "Help, of every command.")])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import os
+import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from envbox.formats import jks
@@ -113,7 +114,10 @@ def _apply(tree: str, patterns: tuple[str, ...], action: Callable[[str], None]) 
 
 def _empty(path: str) -> None:
     if os.path.isfile(path) and not os.path.islink(path):
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+        os.chmod(path, 0o600)  # some deny writing to their owner
         os.truncate(path, 0)
+        os.chmod(path, mode)
 
 
 def _redate(path: str, epoch: int) -> None:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+from envbox import __version__
 from envbox.errors import EnvboxError
 from envbox.frontends.cli import build, init, lock, shell, status
 from envbox.frontends.cli import run as run_verb
 from envbox.frontends.cli.failure import tell, tell_bug
 
 _INTERRUPTED = 130
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"envbox {__version__}")
+        raise typer.Exit
+
 
 app = typer.Typer(
     name="envbox",
@@ -22,6 +31,17 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="One TOML file of base, packages and libraries becomes the same root file system on every Linux host.",
 )
+
+
+@app.callback()
+def envbox(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What every verb has in common."""
+
+
 init.register(app)
 lock.register(app)
 build.register(app)
@@ -44,15 +64,15 @@ def run() -> int:
 
 
 def _other(error: Exception) -> int:
-    import click
-
-    if isinstance(error, click.exceptions.Exit):
+    # click's exceptions by what they can do: typer brings click along under a name of its own.
+    if isinstance(error, typer.Exit):
         return error.exit_code
-    if isinstance(error, click.ClickException):
-        error.show()
-        return error.exit_code
-    if isinstance(error, click.exceptions.Abort):
+    if isinstance(error, typer.Abort):
         return _INTERRUPTED
+    show, status = getattr(error, "show", None), getattr(error, "exit_code", None)
+    if callable(show) and isinstance(status, int):
+        show()
+        return status
     return tell_bug(error)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from envbox import api
@@ -13,13 +15,21 @@ def register(app: typer.Typer) -> None:
     app.command("lock")(lock)
 
 
-def lock() -> None:
+def lock(
+    check: Annotated[bool, typer.Option("--check", help="Only tell whether envbox.lock still agrees.")] = False,
+) -> None:
     """Solve envbox.toml against the archive as it is now, build, and write envbox.lock.
 
     Examples:
 
         envbox lock
+
+        envbox lock --check
     """
+    if check:
+        api.load().read_lock()
+        typer.echo("envbox.lock agrees with envbox.toml.")
+        return
     with reporter() as watcher:
         project = api.load(reporter=watcher)
         rootfs = project.lock()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _POLICY = "usr/sbin/policy-rc.d"  # invoke-rc.d(8): 101 forbids to start any service
 _SCRIPT = f"{database.ADMIN}/envbox-configure"  # longer than an argument may be
 _CONTROL = f"/{database.ADMIN}/tmp.ci"  # where dpkg keeps the control archive of what it installs
+_HIDDEN_LIST = "/run/envbox-list"
 _TAIL = 30
 
 
@@ -90,12 +91,17 @@ def _preinst(package: PackageTree) -> list[str]:
     }
     assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
     words = f"{package.name}: its preinst script failed"
+    # dpkg-divert moves no file that is listed as the diverting package's own, which it is not until after the script.
+    hide = [f"mv /{prefix}list {_HIDDEN_LIST}"] if package.diverts else []
+    show = [f"mv {_HIDDEN_LIST} /{prefix}list"] if package.diverts else []
     return [
         f"echo {shlex.quote('Preparing ' + package.name + ' ...')}",
+        *hide,
         f"mkdir {_CONTROL}",
         *(f"cp /{path} {_CONTROL}/{path.removeprefix(prefix)}" for path in files if path != f"{prefix}list"),
         f"printf %s {shlex.quote(package.control)} >{_CONTROL}/control",
         f"{assignments} {_CONTROL}/preinst install || {{ echo {shlex.quote(words)} >&2; exit 1; }}",
+        *show,
         f"rm -r {_CONTROL}",
     ]
 

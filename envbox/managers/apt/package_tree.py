@@ -122,14 +122,20 @@ def _unpack(package: deb_format.Deb, folder: str) -> None:
     os.makedirs(tree)
     writer = TreeWriter(tree, name, merged_path)
     conffiles = {conffile.path: conffile.remove_on_upgrade for conffile in package.conffiles}
+    unlisted = "md5sums" not in package.control
     md5sums: dict[str, str] = {}
     paths = []
     for member in package.members():
         paths.append(member.path)
         writer.add(member)
-        if f"/{member.path}" in conffiles and member.kind == "file":
+        if member.kind == "file" and (unlisted or f"/{member.path}" in conffiles):
             md5sums[f"/{member.path}"] = hashlib.md5(member.data, usedforsecurity=False).hexdigest()
+        elif member.kind == "hardlink" and unlisted:
+            md5sums[f"/{member.path}"] = md5sums[f"/{member.target}"]
     scripts = _write_info(writer, package, paths)
+    if unlisted:  # dpkg makes the list then
+        lines = "".join(f"{md5}  {path[1:]}\n" for path, md5 in md5sums.items())
+        writer.add_file(f"{INFO}/{_info_name(fields)}.md5sums", 0o644, os.fsencode(lines))
     writer.finish()
     manifest.write(folder, manifest.in_order(writer.entries.values()))
     _write_description(folder, package, scripts, [(p, md5sums.get(p, "newconffile"), f) for p, f in conffiles.items()])

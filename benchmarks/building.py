@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
 import shutil
-import subprocess
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from benchmarks.harness import Case, Contestant
 from benchmarks.workbench import MINIMAL, Project, envbox, project, remove
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _SUITE = "trixie"
@@ -46,19 +47,26 @@ def _archive(made: Project, folder: Path) -> Path:
     pool.mkdir(parents=True)
     index.mkdir(parents=True)
     stanzas = []
-    for artifact in (artifact for group in made.lock.groups for artifact in group.artifacts):
-        name = artifact.source.rpartition("/")[2]
-        shutil.copy(made.store / "blobs/sha256" / artifact.digest.hex, pool / name)
-        control = subprocess.run(
-            ["dpkg-deb", "-f", str(pool / name)], capture_output=True, text=True, check=True
-        ).stdout
-        stanzas.append(
-            f"{control.rstrip()}\nFilename: pool/{name}\nSize: {artifact.size}\nSHA256: {artifact.digest.hex}\n"
-        )
-    text = "\n".join(stanzas)
+    wanted = {artifact.source: artifact for group in made.lock.groups for artifact in group.artifacts}
+    for stanza in _stanzas(made):
+        source = next(line for line in stanza.splitlines() if line.startswith("Filename: "))[len("Filename: ") :]
+        artifact = wanted.pop(source, None)
+        if artifact:
+            name = source.rpartition("/")[2]
+            shutil.copy(made.store / "blobs/sha256" / artifact.digest.hex, pool / name)
+            stanzas.append(stanza.replace(f"Filename: {source}", f"Filename: pool/{name}") + "\n")
+    assert not wanted, "the store has the indexes that the lock was made from"
+    text = "".join(f"{stanza}\n" for stanza in stanzas)  # debootstrap overlooks a last one without its blank line
     (index / "Packages").write_text(text, encoding="utf-8")
     (folder / f"dists/{_SUITE}/Release").write_text(_release(text, made.lock.architecture.value), encoding="utf-8")
     return folder
+
+
+def _stanzas(made: Project) -> Iterator[str]:
+    """What the archive's own indexes say of each package."""
+    for index in (index for state in made.lock.archives for index in state.indexes):
+        text = lzma.decompress((made.store / "blobs/sha256" / index.digest.hex).read_bytes()).decode()
+        yield from (stanza for stanza in text.split("\n\n") if stanza.strip())
 
 
 def _release(packages: str, architecture: str) -> str:

@@ -47,7 +47,8 @@ def cases(work: Path) -> list[Case]:
 def _flattened(made: Project, root: Path) -> Path:
     """The layers as one tree, for peers that take one, as a session's command sees them."""
     if not root.exists():
-        inside = "tar --one-file-system --exclude=./proc --exclude=./dev --exclude=./sys --exclude=./home -C / -cf tree.tar ."
+        hidden = "--exclude=./proc --exclude=./dev --exclude=./sys --exclude=./home"
+        inside = f"tar --one-file-system {hidden} -C / -cf tree.tar ."
         command = [*envbox(), "run", "--root", "--", "sh", "-c", inside]
         subprocess.run(command, cwd=made.folder, env={**os.environ, **made.environment}, check=True)
         root.mkdir()
@@ -91,6 +92,7 @@ def bundle_config(config: dict[str, Any], root: str) -> dict[str, Any]:
     config["process"].update(terminal=False, args=[_TRUE])
     config["process"]["rlimits"] = [{"type": "RLIMIT_NOFILE", "hard": _FILES, "soft": _FILES}]
     config["root"] = {"path": root, "readonly": True}
+    config["mounts"] = [mount for mount in config["mounts"] if mount["type"] != "cgroup"]
     config["linux"].pop("resources", None)
     return config
 

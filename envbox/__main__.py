@@ -10,6 +10,8 @@ from envbox.errors import EnvboxError
 
 def main() -> int:
     """Returns the exit status."""
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        _open_standard_files()
     try:
         status = _enter(sys.argv[1:])
     except EnvboxError as error:
@@ -21,6 +23,17 @@ def main() -> int:
     from envbox.frontends.cli.app import run
 
     return run()
+
+
+def _open_standard_files() -> None:
+    """Where our caller closed them: what is opened later must not take their numbers."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _enter(arguments: list[str]) -> int | None:

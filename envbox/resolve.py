@@ -42,17 +42,19 @@ def resolve(spec: Spec, folder: str, workshop: Workshop, materialize: Materializ
     states = manager.states(archive)
     lock = Lock(RECIPE, architecture, max(state.date for state in states), request_of(spec), states, (base,), ())
     if requests:
+        trees = materialize(lock)
         workshop.reporter.start("solve", "Choosing packages")
         with work_folder(workshop.store, "solve") as work:
-            sandbox = BuildSandbox(materialize(lock), work, lock.epoch).prepare()
+            sandbox = BuildSandbox(trees, work, lock.epoch).prepare()
             artifacts = manager.solve(archive, sandbox, requests)
         workshop.reporter.finish("solve")
         names = tuple(sorted(str(request) for request in requests))
         lock = replace(lock, groups=(base, Group("packages", names, artifacts)))
     if spec.python:
+        trees = materialize(lock)
+        workshop.reporter.start("libraries", "Choosing Python libraries")
         with work_folder(workshop.store, "solve") as work:
-            sandbox = BuildSandbox(materialize(lock), work, lock.epoch).prepare()
-            workshop.reporter.start("libraries", "Choosing Python libraries")
+            sandbox = BuildSandbox(trees, work, lock.epoch).prepare()
             lock = replace(lock, libraries=(libraries.resolve(spec.python, lock, sandbox, workshop),))
         workshop.reporter.finish("libraries")
     return lock

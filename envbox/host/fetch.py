@@ -144,7 +144,7 @@ class Fetcher:
 
     def _download(self, what: Download, path: str, progress: Callable[[int], None], cancellation: Cancellation) -> None:
         failures: list[tuple[str, _Elsewhere | WrongBytes]] = []
-        with Partial.open(path, what.size, what.digest, progress) as partial:
+        with Partial.open(path, what.size, what.digest, progress, cancellation.sleep) as partial:
             if partial.complete():
                 return
             for url in what.urls:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from envbox.values import Digest
 
+_PAUSE = 0.05
 _FULL_HINT = "free some space, or set ENVBOX_STORE to a folder on another disk, then run the same command again"
 
 
@@ -41,10 +44,16 @@ class Partial:
 
     @classmethod
     @contextlib.contextmanager
-    def open(cls, path: str, size: int, digest: Digest, progress: Callable[[int], None]) -> Iterator[Partial]:
-        """Take up what an earlier attempt left at `path`."""
-        with _storing(path):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    def open(
+        cls,
+        path: str,
+        size: int,
+        digest: Digest,
+        progress: Callable[[int], None],
+        pause: Callable[[float], None] = time.sleep,
+    ) -> Iterator[Partial]:
+        """Take up what an earlier attempt left at `path`; `pause` while another process writes it."""
+        descriptor = _open_alone(path, pause)
         try:
             partial = cls(path, size, digest, progress, descriptor)
             partial._take_up()
@@ -106,6 +115,24 @@ class Partial:
         found = f"{self.offset} bytes with sha256:{self.sha256.hexdigest()}"
         self.restart()
         raise WrongBytes(found)
+
+
+def _open_alone(path: str, pause: Callable[[float], None]) -> int:
+    while True:
+        with _storing(path):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return descriptor
+        except FileNotFoundError:
+            pass  # finished, and put where it belongs
+        except BlockingIOError:
+            pause(_PAUSE)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

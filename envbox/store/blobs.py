@@ -34,8 +34,11 @@ class Blobs:
     def commit(self, digest: Digest) -> str:
         """The verified file at `partial(digest)` becomes the blob. Idempotent. Returns its path."""
         target = self.path(digest)
-        if not os.path.exists(target):
+        try:
             os.replace(self.partial(digest), target)
+        except FileNotFoundError:  # another envbox downloaded it too, and was faster
+            if not os.path.exists(target):
+                raise
         return target
 
     def put(self, data: bytes) -> Digest:

@@ -113,11 +113,13 @@ def test_a_bundle_keeps_the_runtimes_own_namespaces_and_has_limits_that_are_allo
     example: dict[str, Any] = {
         "process": {"terminal": True, "args": ["sh"], "rlimits": [{"type": "RLIMIT_NOFILE", "hard": 10**9, "soft": 1}]},
         "root": {"path": "rootfs"},
+        "mounts": [{"type": "proc"}, {"type": "cgroup"}],
         "linux": {"namespaces": [{"type": "pid"}], "resources": {"devices": []}},
     }
     config = bundle_config(example, "/flat")
     assert config["process"]["args"] == ["/usr/bin/true"]
     assert config["process"]["rlimits"][0]["hard"] == 1024
+    assert config["mounts"] == [{"type": "proc"}]
     assert config["root"] == {"path": "/flat", "readonly": True}
     assert config["linux"] == {"namespaces": [{"type": "pid"}]}
 

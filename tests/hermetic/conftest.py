@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from tests.support.plain import Person
 
-Template = Path
-
 
 class Ring:
     """What all tests of a run share."""
@@ -91,9 +89,6 @@ def ring() -> Iterator[Ring]:
         yield Ring(folder)
     finally:
         remove_tree(str(folder))
-
-
-NewCase = "Callable[..., Case]"
 
 
 @pytest.fixture

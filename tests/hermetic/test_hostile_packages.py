@@ -24,7 +24,11 @@ def with_members(*members: object) -> DebRecipe:
 
 def parts(**changes: bytes) -> list[tuple[str, bytes]]:
     control = tar([member("./", None), member("./control", DebRecipe(NAME).stanza())])
-    found = {"debian-binary": b"2.0\n", "control.tar.xz": compress(control, "xz"), "data.tar.xz": compress(tar([]), "xz")}
+    found = {
+        "debian-binary": b"2.0\n",
+        "control.tar.xz": compress(control, "xz"),
+        "data.tar.xz": compress(tar([]), "xz"),
+    }
     return list({**found, **{name.replace("_", "."): data for name, data in changes.items()}}.items())
 
 

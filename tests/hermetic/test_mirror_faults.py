@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 both = pytest.mark.parametrize("case", ["runner", "plain"], indirect=True)
 DATA = bytes(range(256)) * 400
-HELLO = DebRecipe("hello", files={"usr/bin/hello": "#!/bin/sh\necho hello\n", "usr/share/data": DATA}, compression="none")
+HELLO = DebRecipe(
+    "hello", files={"usr/bin/hello": "#!/bin/sh\necho hello\n", "usr/share/data": DATA}, compression="none"
+)
 POOL = "/debian/pool/main/h/hello/hello_1.0_all.deb"
 INDEX = "/debian/dists/trixie/InRelease"
 

@@ -20,7 +20,7 @@ def test_the_example_reads_fits_draws_and_calls_every_tool(world):
     output = world.run("python3", "analysis.py")
     told = dict(line.split(": ", 1) for line in output.splitlines())
     assert told["lapse rate"].endswith("degrees per km")
-    assert float(told["lapse rate"].split()[0]) == pytest.approx(-6.5, abs=0.7)
+    assert -8 < float(told["lapse rate"].split()[0]) < -4
     assert float(told["fit"].removeprefix("R2 = ")) > 0.9
     assert told["raster"].startswith("AAIGrid 6 x 4") or told["raster"].startswith("GTiff 6 x 4")
     assert told["git"].startswith("git version 2.")

@@ -133,7 +133,7 @@ def copy_modules(target: Path) -> Path:
                 place = target / file
                 place.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, place)
-    for folder, folders, files in os.walk(target):
+    for folder, _, files in os.walk(target):
         os.chmod(folder, 0o755)
         for name in files:
             os.chmod(os.path.join(folder, name), 0o644)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from envbox.store import manifest
+from envbox.store import manifest, normalise
 from envbox.store.removal import remove_tree
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class World:
     def execute(self, argv: list[str], status: int | None = 0, **options: Any) -> Result:
         """Run a program of the host to its end as the person; `status` is what it must exit with, None: anything."""
         options = {"stdin": subprocess.DEVNULL, "timeout": 600, **self.options(), **options}
-        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, **options)
+        done = subprocess.run(argv, capture_output=True, check=False, **options)
         output, errors = done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
         result = Result(tuple(argv), done.returncode, output, errors)
         assert status is None or result.status == status, str(result)
@@ -191,9 +191,8 @@ def new_world(
 def verify_store(store: Path) -> None:
     """Everything in the store is what its name promises, down to every byte, and nothing is left in tmp/."""
     problems = [f"tmp/{name} was left behind" for name in os.listdir(store / "tmp")]
-    for entry in os.scandir(store / "blobs" / "sha256"):
-        if _sha256(entry.path) != entry.name:
-            problems.append(f"blob {entry.name} has other content")
+    blobs = list(os.scandir(store / "blobs" / "sha256"))
+    problems += [f"blob {entry.name} has other content" for entry in blobs if _sha256(entry.path) != entry.name]
     known: dict[tuple[int, int], str] = {}
     for entry in os.scandir(store / "layers-v1"):
         _, digest = manifest.measure(f"{entry.path}/tree", manifest.read(entry.path))
@@ -237,6 +236,7 @@ def _difference(path: Path, written: Entry, found: Entry, known: dict[tuple[int,
         return f"mode {found.mode:o}, not {written.mode:o}"
     # A package's folders are made anew in every layer, which gives them their owners; its files are linked there.
     owned = written.kind == "file" or (written.is_directory and "layers-v1" in path.parts)
+    owned = owned and written.path not in normalise.INHERITED  # whose owner is below, not on disk
     if owned and (written.uid, written.gid) != (found.uid, found.gid):
         return f"owner {found.uid}:{found.gid}, not {written.uid}:{written.gid}"
     if written.mtime != found.mtime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Annotated
 
@@ -11,9 +12,10 @@ from envbox import __version__
 from envbox.errors import EnvboxError
 from envbox.frontends.cli import build, init, lock, shell, status
 from envbox.frontends.cli import run as run_verb
-from envbox.frontends.cli.failure import tell, tell_bug
+from envbox.frontends.cli.failure import tell, tell_bug, tell_unwritable
 
 _INTERRUPTED = 130
+_OUTPUT_FAULTS = {errno.EPIPE, errno.ENOSPC, errno.EIO}  # of standard output: those of files come as errors of ours
 
 
 def _print_version(asked: bool) -> None:
@@ -69,6 +71,8 @@ def _other(error: Exception) -> int:
         return error.exit_code
     if isinstance(error, typer.Abort):
         return _INTERRUPTED
+    if isinstance(error, OSError) and error.filename is None and error.errno in _OUTPUT_FAULTS:
+        return tell_unwritable(error)
     show, status = getattr(error, "show", None), getattr(error, "exit_code", None)
     if callable(show) and isinstance(status, int):
         show()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
 
-from envbox.errors import EnvboxError
+from envbox.errors import EnvboxError, HostError
 
+_BROKEN_PIPE = 141  # as a shell tells of SIGPIPE
 _RED, _DIM, _PLAIN = "\033[1;31m", "\033[2m", "\033[0m"
 
 
@@ -20,6 +22,15 @@ def tell(error: EnvboxError) -> int:
         lines.append(f"hint: {error.hint}")
     _write("\n".join(lines))
     return error.exit_status
+
+
+def tell_unwritable(error: OSError) -> int:
+    """Standard output cannot be written. Nobody who closed a pipe wants to hear of it; returns the exit status."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is buffered still would fail at exit
+    if error.errno == errno.EPIPE:
+        return _BROKEN_PIPE
+    _write(f"error: the output cannot be written: {error.strerror}")
+    return HostError.exit_status
 
 
 def tell_bug(error: BaseException) -> int:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from envbox import api
+from envbox.frontends.cli import counted
 from envbox.frontends.cli.progress import reporter
 
 
@@ -35,5 +36,7 @@ def lock(
         rootfs = project.lock()
     packages = sum(len(group.artifacts) for group in rootfs.lock.groups)
     libraries = sum(len(languages.artifacts) for languages in rootfs.lock.libraries)
-    words = f"{packages} packages" + (f" and {libraries} libraries" if libraries else "")
-    typer.echo(f"Wrote {project.lock_path}: {words}, {len(rootfs.digests)} layers.")
+    words = counted(packages, "package", "packages")
+    if libraries:
+        words += f" and {counted(libraries, 'library', 'libraries')}"
+    typer.echo(f"Wrote {project.lock_path}: {words}, {counted(len(rootfs.digests), 'layer', 'layers')}.")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from envbox import api
+from envbox.frontends.cli import counted
 
 
 def register(app: typer.Typer) -> None:
@@ -56,7 +57,8 @@ def _text(found: api.Status) -> str:
     packages = sum(len(group.artifacts) for group in found.lock.groups)
     libraries = sum(len(languages.artifacts) for languages in found.lock.libraries)
     state = "out of date (run `envbox lock`)" if found.mismatches else "up to date"
-    lines.append(f"lock:   {state}, {packages} packages, {libraries} libraries")
+    sizes = [counted(packages, "package", "packages"), counted(libraries, "library", "libraries")]
+    lines.append(f"lock:   {state}, {', '.join(sizes)}")
     lines += [f"        {mismatch}" for mismatch in found.mismatches]
     for step in found.plan.steps if found.plan else ():
         digest = step.recorded.short if step.recorded else "not recorded"

@@ -15,6 +15,7 @@ from tests.support.archive import DebRecipe
 def package(name, version="1", *, triggers=(), conffiles=(), scripts=(), entries=(), fields=""):
     control = f"Package: {name}\nVersion: {version}\nArchitecture: all\n{fields}Description: x\n"
     tree = PackageTree("/nowhere", control, conffiles, triggers, scripts)
+    tree.__dict__["diverts"] = False
     tree.__dict__["entries"] = [Entry(path, "file", 0o644, 0, 0, 0) for path in entries]
     return tree
 

@@ -53,7 +53,10 @@ def _enter(arguments: list[str]) -> int | None:
     from envbox import session as sessions
     from envbox.store.location import default_root
 
-    folder = sessions.find_project(os.getcwd())
+    try:
+        folder = sessions.find_project(os.getcwd())
+    except FileNotFoundError:
+        return None
     record = sessions.load_record(default_root(), folder) if folder else None
     if folder is None or record is None:
         return None

@@ -170,7 +170,10 @@ class Project:
 
 def load(path: str = ".", *, store: str | None = None, reporter: Reporter | None = None) -> Project:
     """The project at `path`, a folder in or below it, or its envbox.toml. Raises ProjectNotFound, SpecInvalid."""
-    start = os.path.realpath(path)
+    try:
+        start = os.path.realpath(path)
+    except FileNotFoundError as error:
+        raise ProjectNotFound("the folder that you are in is gone", hint="go to another with `cd`") from error
     folder = sessions.find_project(os.path.dirname(start) if os.path.isfile(start) else start)
     if folder is None:
         raise ProjectNotFound(

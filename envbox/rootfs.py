@@ -112,7 +112,7 @@ class _Builder:
         blobs = self._workshop.blobs
         name = f"{artifact.name} {artifact.version}"
         try:
-            self._manager.add_tree(self._store, artifact.digest, partial(blobs.read, artifact.digest, name), work)
+            self._manager.add_tree(self._store, artifact, partial(blobs.read, artifact.digest, name), work)
         except ArtifactHostile as error:
             about = "" if error.message.startswith(name) else f"{name}: "
             raise ArtifactHostile(f"{about}{error.message}", hint=error.hint or _HOSTILE) from error

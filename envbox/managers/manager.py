@@ -66,7 +66,7 @@ class Manager(Protocol):
     def solve(self, archive: Any, sandbox: BuildSandbox, requests: Sequence[PackageRequest]) -> tuple[Artifact, ...]:
         """What to install above the sandbox's root. Raises Unsatisfiable."""
 
-    def add_tree(self, store: Store, digest: Digest, read: Callable[[], bytes], work: str) -> None:
+    def add_tree(self, store: Store, artifact: Artifact, read: Callable[[], bytes], work: str) -> None:
         """Have the artifact's unpacked tree in the store. Idempotent. Raises ArtifactHostile."""
 
     def unpack(self, store: Store, group: GroupWork, folder: str) -> list[Entry]:

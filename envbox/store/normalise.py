@@ -13,6 +13,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from envbox.formats import jks
+from envbox.sandbox.records import ATTRIBUTE
 from envbox.store import manifest
 from envbox.store.removal import remove_tree
 
@@ -97,6 +98,8 @@ def normalise(tree: str, owners: Mapping[str, tuple[int, int]], below: View, tim
     for entry in reversed(entries):
         full = os.path.join(tree, entry.path)
         _strip_attributes(full, entry)
+        if entry.path in INHERITED and (entry.uid or entry.gid):
+            os.setxattr(full, ATTRIBUTE, b"%d:%d" % (entry.uid, entry.gid))
         if entry.kind not in {"whiteout", "hardlink"}:
             os.utime(full, (entry.mtime, entry.mtime), follow_symlinks=False)
     return [entry for entry in entries if entry.kind != "socket"]

@@ -71,11 +71,20 @@ class Store:
         """Create what is missing. Raises StoreFailed."""
         with explaining(self.root):
             os.makedirs(self.root, mode=0o700, exist_ok=True)
+            self._check_is_ours()
             for folder in FOLDERS:
                 os.makedirs(os.path.join(self.root, folder), mode=0o700, exist_ok=True)
             # Setuid files of a layer keep their bits; nobody else may reach them.
             os.chmod(self.root, 0o700)
         return self
+
+    def _check_is_ours(self) -> None:
+        """A folder that somebody uses for other things must not have its permissions changed."""
+        if os.listdir(self.root) and not os.path.isdir(self.path("layers-v1")):
+            raise StoreFailed(
+                f"{self.root} holds other things and is no store of envbox",
+                hint="set ENVBOX_STORE to a folder that is empty or not there yet",
+            )
 
     def path(self, *parts: str) -> str:
         """A path below the store's root."""

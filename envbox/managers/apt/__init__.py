@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from envbox.errors import ArtifactHostile
 from envbox.managers.apt import archive as archives
 from envbox.managers.apt import base, configured, database, solve, sources
 from envbox.managers.apt.installed import Installed
@@ -65,10 +66,11 @@ class Apt:
         """Ask the root's own apt."""
         return solve.solve(archive, sandbox, requests)
 
-    def add_tree(self, store: Store, digest: Digest, read: Callable[[], bytes], work: str) -> None:
-        """Unpack a .deb into the store, once."""
-        if open_tree(store, digest) is None:
-            add_tree(store, digest, read(), work)
+    def add_tree(self, store: Store, artifact: Artifact, read: Callable[[], bytes], work: str) -> None:
+        """Unpack a .deb into the store, once, if it is the one that the index promised."""
+        tree = open_tree(store, artifact.digest) or add_tree(store, artifact.digest, read(), work)
+        if (tree.name, tree.fields["Version"]) != (artifact.name, artifact.version):
+            raise ArtifactHostile(f"the package calls itself {tree.name} {tree.fields['Version']}")
 
     def unpack(self, store: Store, group: GroupWork, folder: str) -> list[Entry]:
         """Link the group's package trees together."""

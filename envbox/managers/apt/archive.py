@@ -13,7 +13,7 @@ from envbox.errors import NetworkFailed, SignatureInvalid, UnknownPackage
 from envbox.formats import compression, debian_version, openpgp
 from envbox.formats import release as release_format
 from envbox.formats.packages_index import Package, PackagesIndex
-from envbox.host.fetch import Download
+from envbox.host.fetch import Download, NotThere
 from envbox.lock import ArchiveIndex, ArchiveState
 from envbox.values import Artifact, Digest
 
@@ -126,7 +126,10 @@ class _Place:
 
 def _open_part(place: _Place, keys: Sequence[bytes], workshop: Workshop) -> Part:
     where = f"{place.folder}/InRelease"
-    document = workshop.fetcher.get(where)
+    try:
+        document = workshop.fetcher.get(where)
+    except NotThere as error:
+        raise NetworkFailed(f"{where} is not there: it is no mirror of {place.suite.folder}", hint=_HINT) from error
     verified = openpgp.verify_clearsigned(document, keys, where)
     release = release_format.parse(verified.text.decode("utf-8", "replace"))
     _check_validity(release, place, where)

@@ -24,7 +24,7 @@ _HIDDEN_LIST = "/run/envbox-list"
 _TAIL = 30
 
 
-# dpkg gives files the owner and mode of dpkg-statoverride(1) as it unpacks them, which was before the scripts ran.
+# dpkg gives files the owner and mode of dpkg-statoverride(1) as it unpacks them: those known before this group.
 _OVERRIDES = (
     "if [ -s /var/lib/dpkg/statoverride ]; then",
     "  while read -r user group mode path; do",
@@ -62,11 +62,10 @@ def script(packages: Sequence[PackageTree], late: Mapping[str, str], fired: Sequ
 
     `late` files (path -> their source inside the sandbox) are put where the preinst scripts have made room for them.
     """
-    lines = ["set -e", "cd /"]
+    lines = ["set -e", "cd /", *_OVERRIDES]
     for package in preinst_order(packages):
         lines += _preinst(package)
     lines += [f"cp -a {shlex.quote(source)} {shlex.quote('/' + path)}" for path, source in sorted(late.items())]
-    lines += _OVERRIDES
     lines += [f"dpkg-trigger --no-await --by-package={shlex.quote(by)} {shlex.quote(name)}" for name, by in fired]
     lines.append("dpkg --force-unsafe-io --configure --pending")
     lines.append("dpkg --force-unsafe-io --triggers-only --pending")

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from envbox.errors import StoreFailed
@@ -79,11 +80,12 @@ class Store:
         return self
 
     def _check_is_ours(self) -> None:
-        """A folder that somebody uses for other things must not have its permissions changed."""
-        if os.listdir(self.root) and not os.path.isdir(self.path("layers-v1")):
+        """A folder that others use must not have its permissions changed."""
+        shared = os.stat(self.root).st_mode & stat.S_IWOTH
+        if shared or (os.listdir(self.root) and not os.path.isdir(self.path("layers-v1"))):
             raise StoreFailed(
-                f"{self.root} holds other things and is no store of envbox",
-                hint="set ENVBOX_STORE to a folder that is empty or not there yet",
+                f"{self.root} {'is writable by everybody' if shared else 'holds other things'}: it cannot be a store",
+                hint="set ENVBOX_STORE to a folder of your own that is empty or not there yet",
             )
 
     def path(self, *parts: str) -> str:

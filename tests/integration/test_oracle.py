@@ -84,8 +84,6 @@ def theirs(world, codename, cellar):
     lock = locks.load(str(world.lock))
     versions = str([(a.name, a.version) for group in lock.groups for a in group.artifacts])
     requested = [name for group in lock.groups for name in group.requested]
-    # Where init-system-helpers leaves a choice, envbox takes the one that needs no Perl modules, as debootstrap does.
-    requested += ["usr-is-merged"] if codename == "bookworm" else []
     return oracle.installed(codename, requested, lock.epoch, versions, cellar.folder)
 
 

@@ -43,9 +43,14 @@ class Installed:
 TEXTS = ("var/lib/apt/extended_states", "var/lib/dpkg/triggers/File", "var/lib/dpkg/status")
 
 
+AVOIDED = {"bookworm": ("usrmerge",)}
+"""What apt would choose of alternatives, but debootstrap and envbox do not: usr-is-merged needs no Perl modules."""
+
+
 def installed(codename: str, packages: Sequence[str], epoch: int, versions: str, cache: Path) -> Installed:
     """What mmdebstrap makes of `packages`, kept in `cache` for as long as `versions`, of all packages, are those."""
-    key = hashlib.sha256(f"{codename} {sorted(packages)} {epoch} {versions} 1".encode()).hexdigest()
+    avoided = AVOIDED.get(codename, ())
+    key = hashlib.sha256(f"{codename} {sorted(packages)} {avoided} {epoch} {versions} 1".encode()).hexdigest()
     kept = cache / f"mmdebstrap-{key}.json"
     if not kept.exists():
         with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
@@ -80,6 +85,10 @@ def mmdebstrap(codename: str, packages: Sequence[str], target: Path, epoch: int)
         f"deb {SECURITY} {codename}-security main",
     ]
     command = ["mmdebstrap", "--variant=required", f"--include={','.join(['apt', 'ca-certificates', *packages])}"]
+    place = '"$1"/etc/apt/preferences.d/avoided'
+    for name in AVOIDED.get(codename, ()):
+        pin = f"Package: {name}\\nPin: release *\\nPin-Priority: -1\\n"
+        command += [f"--setup-hook=printf '{pin}' >{place}", f"--customize-hook=rm {place}"]
     command += ["--mode=root", codename, str(target), *sources]
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SOURCE_DATE_EPOCH": str(epoch)}
     subprocess.run(command, env=environment, check=True, capture_output=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from envbox.store import manifest, normalise
 from envbox.store.removal import remove_tree
+from envbox.store.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
     from tests.support.plain import Person
 
 _SHOWN = 30
+_BEHIND = """
+import sys, time
+now = time.time
+time.time = lambda: now() - {}
+from envbox.__main__ import main
+sys.exit(main())
+"""
 _KINDS = {"opaque": "directory", "hardlink": "file"}
 
 
@@ -41,7 +49,10 @@ class Result:
 
 @dataclass
 class World:
-    """Whoever runs envbox, where, and with what around it. `wrapper` is put before the command's argv."""
+    """Whoever runs envbox, where, and with what around it. `wrapper` is put before the command's argv.
+
+    `behind`: by how many seconds envbox's clock is behind the archive's.
+    """
 
     person: Person
     folder: Path
@@ -49,6 +60,7 @@ class World:
     environment: dict[str, str] = field(default_factory=dict)
     umask: int = 0o022
     wrapper: tuple[str, ...] = ()
+    behind: float = 0.0
 
     @property
     def lock(self) -> Path:
@@ -73,7 +85,8 @@ class World:
 
     def command(self, *arguments: str) -> list[str]:
         """The argv of an envbox command."""
-        return [*self.wrapper, self.person.python, "-m", "envbox", *arguments]
+        start = ["-c", _BEHIND.format(self.behind)] if self.behind else ["-m", "envbox"]
+        return [*self.wrapper, self.person.python, *start, *arguments]
 
     def execute(self, argv: list[str], status: int | None = 0, **options: Any) -> Result:
         """Run a program of the host to its end as the person; `status` is what it must exit with, None: anything."""
@@ -125,11 +138,10 @@ class Cellar:
     def fill(self, world: World) -> None:
         """Put all artifacts into the world's new store, as files of its person."""
         target = world.store / "blobs" / "sha256"
-        target.mkdir(parents=True, mode=0o700)
+        Store(str(world.store)).prepare()
         source = self._of(world.person)
         for entry in os.scandir(source):
             _link_or_copy(entry.path, target / entry.name)
-        world.store.chmod(0o700)
         world.person.own(world.store)
 
     def keep(self, world: World) -> None:

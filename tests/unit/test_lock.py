@@ -31,9 +31,7 @@ A, B, C = (Digest(digit * 64) for digit in "abc")
 
 JQ = Artifact("jq", "1.7.1-6", "pool/main/j/jq/jq_1.7.1-6_amd64.deb", 77_712, A, "main")
 GIT = Artifact("git", "1:2.47.3-0", "pool/main/g/git/git_2.47.3-0_amd64.deb", 8_862_000, B, "main")
-NUMPY = Artifact(
-    "numpy", "2.3.5", "https://files.pythonhosted.org/packages/numpy-2.3.5-cp313.whl", 16_631_018, C
-)
+NUMPY = Artifact("numpy", "2.3.5", "https://files.pythonhosted.org/packages/numpy-2.3.5-cp313.whl", 16_631_018, C)
 UV = Artifact("uv", "0.9.11", "https://files.pythonhosted.org/packages/uv-0.9.11-py3-none.whl", 21_600_000, A)
 
 LOCK = Lock(
@@ -145,17 +143,17 @@ def test_a_new_package_is_one_new_line_of_its_group() -> None:
     assert len(after) == len(before) + 1
 
 
-words = st.text(
-    st.characters(exclude_categories=["C", "Z"], exclude_characters="/\\"), min_size=1, max_size=8
-).filter(lambda text: text.strip(".") and not re.search(r"\s", text))
+words = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="/\\"), min_size=1, max_size=8).filter(
+    lambda text: text.strip(".") and not re.search(r"\s", text)
+)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 hashes = st.text("0123456789abcdef", min_size=64, max_size=64).map(Digest)
 moments = st.integers(-(10**10), 10**11)
 sizes = st.integers(0, 2**63)
 urls = st.builds("https://{}/{}".format, words, words)
-relative = st.lists(
-    st.text(ascii_letters + digits + "+~_%", min_size=1, max_size=6), min_size=1, max_size=4
-).map("/".join)
+relative = st.lists(st.text(ascii_letters + digits + "+~_%", min_size=1, max_size=6), min_size=1, max_size=4).map(
+    "/".join
+)
 names = st.sampled_from(["main", "security", "updates"])
 
 

@@ -93,10 +93,7 @@ def test_the_example_is_valid_and_shows_every_key() -> None:
     assert spec.python
     assert spec.session.volumes
     missing = [
-        key
-        for keys in KEYS.values()
-        for key in keys
-        if not re.search(rf"(?m)(^|[\s{{]){key} =|^\[{key}\]", text)
+        key for keys in KEYS.values() for key in keys if not re.search(rf"(?m)(^|[\s{{]){key} =|^\[{key}\]", text)
     ]
     assert missing == []
 
@@ -241,15 +238,11 @@ def test_a_file_may_be_included_twice_but_not_by_itself() -> None:
     }
     text = 'base = "debian:13"\nlibraries.python = {{ requirements = "{}" }}'
     assert parsed(text.format("a.txt"), files).sources == ("a.txt", "b.txt", "c.txt")
-    assert problems(text.format("self.txt"), files) == [
-        "self.txt:1: self.txt includes itself: self.txt -> self.txt"
-    ]
+    assert problems(text.format("self.txt"), files) == ["self.txt:1: self.txt includes itself: self.txt -> self.txt"]
 
 
 def test_a_pyproject_gives_its_dependencies() -> None:
-    files = {
-        "pyproject.toml": '[project]\ndynamic = ["version"]\ndependencies = ["NumPy", "a.b; os_name==\'nt\'"]'
-    }
+    files = {"pyproject.toml": '[project]\ndynamic = ["version"]\ndependencies = ["NumPy", "a.b; os_name==\'nt\'"]'}
     spec = parsed('base = "debian:13"\nlibraries.python = { project = "pyproject.toml" }', files)
     assert spec.python == PythonLibraries(("numpy", 'a-b; os_name == "nt"'))
     assert spec.sources == ("pyproject.toml",)
@@ -257,9 +250,7 @@ def test_a_pyproject_gives_its_dependencies() -> None:
 
 def test_a_pyproject_without_dependencies_has_none() -> None:
     files = {"pyproject.toml": '[project]\nname = "a"'}
-    assert (
-        parsed('base = "debian:13"\nlibraries.python = { project = "pyproject.toml" }', files).python is None
-    )
+    assert parsed('base = "debian:13"\nlibraries.python = { project = "pyproject.toml" }', files).python is None
 
 
 @pytest.mark.parametrize(
@@ -275,9 +266,7 @@ def test_what_is_no_requirement_is_refused_in_one_short_line(text: str) -> None:
 
 def test_the_order_of_extras_and_versions_does_not_matter() -> None:
     assert {
-        requirement(f"A_B [{x},{y}] {v},{w}")
-        for x, y in permutations("xy")
-        for v, w in permutations([">1", "<2"])
+        requirement(f"A_B [{x},{y}] {v},{w}") for x, y in permutations("xy") for v, w in permutations([">1", "<2"])
     } == {"a-b[x,y]<2,>1"}
 
 
@@ -286,9 +275,7 @@ requirements = st.builds(
     st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,4}[A-Za-z0-9])?", fullmatch=True),
     st.sampled_from(["", "[b,a]", " [ x ]"]),
     st.sampled_from(["", ">=2", "==1.*,!=1.3", "~= 1.4", "===weird", " @ https://example.org/x.whl "]),
-    st.sampled_from(
-        ["", " ; python_version<'3.11'", " ;(os_name=='a' or extra=='b')and platform_machine!='c'"]
-    ),
+    st.sampled_from(["", " ; python_version<'3.11'", " ;(os_name=='a' or extra=='b')and platform_machine!='c'"]),
 )
 
 
@@ -328,18 +315,14 @@ def test_problems_are_listed_by_file_and_line_each_once() -> None:
     assert places == ["envbox.toml:1", "envbox.toml:3", "envbox.toml:5", "r.txt:1", "r.txt:2"]
 
 
-@pytest.mark.parametrize(
-    "url", ["https://[::1", "http://h:99999/", "http:///x", "https://h/a b", "https://h/?q", "h"]
-)
+@pytest.mark.parametrize("url", ["https://[::1", "http://h:99999/", "http:///x", "https://h/a b", "https://h/?q", "h"])
 def test_this_is_not_the_url_of_an_index(url: str) -> None:
     (problem,) = problems(f'base = "debian:13"\nlibraries.python-index = "{url}"')
     assert "is not the URL of a folder on an http or https server" in problem
 
 
 def test_a_password_is_not_repeated_in_the_message() -> None:
-    (problem,) = problems(
-        'base = "debian:13"\nlibraries.python-index = "https://me:hunter2@pypi.example/simple"'
-    )
+    (problem,) = problems('base = "debian:13"\nlibraries.python-index = "https://me:hunter2@pypi.example/simple"')
     assert "hunter2" not in problem
 
 
@@ -365,12 +348,8 @@ def test_a_spec_is_loaded_from_disk_with_its_other_files(tmp_path: Path) -> None
     assert spec.python == PythonLibraries(("numpy",))
 
 
-def test_a_relative_path_is_loaded_with_absolute_volumes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "envbox.toml").write_text(
-        'base = "debian:13"\nsession.volumes = [{ source = ".", target = "/a" }]'
-    )
+def test_a_relative_path_is_loaded_with_absolute_volumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "envbox.toml").write_text('base = "debian:13"\nsession.volumes = [{ source = ".", target = "/a" }]')
     monkeypatch.chdir(tmp_path)
     assert load("envbox.toml").session.volumes == (Volume("/a", str(tmp_path)),)
 
@@ -397,9 +376,7 @@ def test_an_unreadable_spec_is_told(tmp_path: Path) -> None:
 def test_a_name_that_no_file_can_have_is_a_problem_of_the_spec(tmp_path: Path) -> None:
     (tmp_path / "envbox.toml").write_text('base = "debian:13"\nlibraries.python = { requirements = "r.txt" }')
     (tmp_path / "r.txt").write_text(f"-r {'a' * 300}\n-r a\0b\n")
-    with pytest.raises(
-        SpecInvalid, match=r"(?s)r\.txt:1: .*File name too long\n.*r\.txt:2: .a\\u0000b. is not a path"
-    ):
+    with pytest.raises(SpecInvalid, match=r"(?s)r\.txt:1: .*File name too long\n.*r\.txt:2: .a\\u0000b. is not a path"):
         load(str(tmp_path / "envbox.toml"))
 
 
@@ -428,8 +405,7 @@ scalars = st.one_of(
     ),
 )
 keys = st.sampled_from(
-    [key for names in KEYS.values() for key in names]
-    + ["step", "image", "node", "gpu", "other", '"a b"', '""']
+    [key for names in KEYS.values() for key in names] + ["step", "image", "node", "gpu", "other", '"a b"', '""']
 )
 values = st.recursive(
     scalars,
@@ -445,9 +421,7 @@ values = st.recursive(
 
 @settings(max_examples=500, deadline=None)
 @given(st.dictionaries(keys, values, max_size=6), st.text(max_size=20))
-def test_any_values_at_any_keys_are_a_spec_or_a_typed_error_with_lines(
-    table: dict[str, str], other: str
-) -> None:
+def test_any_values_at_any_keys_are_a_spec_or_a_typed_error_with_lines(table: dict[str, str], other: str) -> None:
     text = "\n".join(f"{key} = {value}" for key, value in table.items())
     files = {"r.txt": other, "git": other, "numpy>=2": other}
     try:

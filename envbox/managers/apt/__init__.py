@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from envbox.spec import Base, PackageRequest
     from envbox.store.manifest import Entry
     from envbox.store.store import Store
-    from envbox.values import Architecture, Artifact, Digest
+    from envbox.values import Architecture, Artifact
     from envbox.workshop import Workshop
 
 __all__ = ["Apt"]

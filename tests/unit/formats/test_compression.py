@@ -38,9 +38,7 @@ def test_each_compression_is_told_by_the_suffix(name, content):
 
 @pytest.mark.parametrize("name", ["x.xz", "x.gz", "x.zst", "x.bz2"])
 def test_two_streams_in_a_row_are_one_content(name):
-    compress = {"x.xz": lzma.compress, "x.gz": gzip.compress, "x.zst": zstd.compress, "x.bz2": bz2.compress}[
-        name
-    ]
+    compress = {"x.xz": lzma.compress, "x.gz": gzip.compress, "x.zst": zstd.compress, "x.bz2": bz2.compress}[name]
     assert decompress(name, compress(b"one") + compress(b"two")) == b"onetwo"
 
 

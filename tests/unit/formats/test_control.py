@@ -44,8 +44,7 @@ def test_values_keep_their_continuation_lines_as_they_are():
 @given(st.lists(st.dictionaries(names, values, min_size=1, max_size=4), max_size=4), st.booleans())
 def test_what_is_written_reads_back(written, end):
     text = (
-        "\n\n".join("\n".join(f"{name}: {value}" for name, value in fields.items()) for fields in written)
-        + "\n" * end
+        "\n\n".join("\n".join(f"{name}: {value}" for name, value in fields.items()) for fields in written) + "\n" * end
     )
     assert list(paragraphs(text)) == written
 

@@ -14,9 +14,7 @@ relations = st.builds(
     lambda name, version, qualifier: Relation(name, *(version or ("", "")), qualifier),
     names,
     st.none()
-    | st.tuples(
-        st.sampled_from(["<<", "<=", "=", ">=", ">>"]), st.text("0123456789.~+-:", min_size=1, max_size=6)
-    ),
+    | st.tuples(st.sampled_from(["<<", "<=", "=", ">=", ">>"]), st.text("0123456789.~+-:", min_size=1, max_size=6)),
     st.sampled_from(["", "any", "native", "amd64"]),
 )
 spaces = st.sampled_from(["", " ", "\n ", " \t "])
@@ -26,11 +24,7 @@ spaces = st.sampled_from(["", " ", "\n ", " \t "])
 def test_what_is_written_reads_back_however_it_is_spaced(clauses, inner, outer):
     def write(relation: Relation) -> str:
         name = relation.name + (f":{relation.qualifier}" if relation.qualifier else "")
-        version = (
-            f"{inner}({inner}{relation.operator}{inner}{relation.version}{inner})"
-            if relation.operator
-            else ""
-        )
+        version = f"{inner}({inner}{relation.operator}{inner}{relation.version}{inner})" if relation.operator else ""
         return f"{outer}{name}{version}{outer}"
 
     text = ",".join("|".join(write(relation) for relation in clause) for clause in clauses)
@@ -133,9 +127,7 @@ def test_any_text_is_read_or_refused(text):
 
 
 @pytest.mark.timeout(5)
-@pytest.mark.parametrize(
-    "text", ["a" + " " * 200_000 + "!", "a " + "<x> " * 50_000 + "!", "a" * 200_000 + "!"]
-)
+@pytest.mark.parametrize("text", ["a" + " " * 200_000 + "!", "a " + "<x> " * 50_000 + "!", "a" * 200_000 + "!"])
 def test_a_hostile_text_takes_no_longer_than_others(text):
     with pytest.raises(ArtifactHostile):
         parse(text, "amd64")

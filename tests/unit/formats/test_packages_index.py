@@ -88,9 +88,7 @@ def test_the_name_need_not_come_first():
     assert index.find("late")[0].version == "1"
 
 
-@pytest.mark.parametrize(
-    "text", ["Version: 1\n", "Package:\nVersion: 1\n", "Package: \n", "<html>Not found</html>\n"]
-)
+@pytest.mark.parametrize("text", ["Version: 1\n", "Package:\nVersion: 1\n", "Package: \n", "<html>Not found</html>\n"])
 def test_a_paragraph_without_a_name_is_refused(text):
     with pytest.raises(ArtifactMismatch, match="without a package's name"):
         PackagesIndex(entry("a") + "\n" + text)

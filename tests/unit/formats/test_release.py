@@ -80,9 +80,7 @@ def test_a_release_without_its_date_or_digests_is_refused(field):
         parse(RELEASE.replace(f"{field}:", "Other:"))
 
 
-@pytest.mark.parametrize(
-    "line", ["abc 12 path", f"{'a' * 64} -12 path", f"{'a' * 64} 12", f"{'a' * 64} 1_2 path"]
-)
+@pytest.mark.parametrize("line", ["abc 12 path", f"{'a' * 64} -12 path", f"{'a' * 64} 12", f"{'a' * 64} 1_2 path"])
 def test_a_malformed_digest_line_is_quoted(line):
     with pytest.raises(ArtifactMismatch, match="digest size path"):
         parse(f"{RELEASE} {line}\n")

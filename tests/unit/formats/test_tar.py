@@ -23,9 +23,7 @@ components = (
     .filter(lambda raw: raw not in {b".", b".."})
     .map(lambda raw: raw.decode("utf-8", "surrogateescape"))
 )
-plain_components = st.text("abcXYZ019._-+~ ", min_size=1, max_size=40).filter(
-    lambda text: text not in {".", ".."}
-)
+plain_components = st.text("abcXYZ019._-+~ ", min_size=1, max_size=40).filter(lambda text: text not in {".", ".."})
 paths = st.lists(components | plain_components, min_size=1, max_size=6).map("/".join)
 xattrs = st.dictionaries(
     st.text("abc.%=3D25é", min_size=1, max_size=12).map(lambda name: f"user.{name}"),
@@ -88,9 +86,7 @@ def test_the_standard_library_reads_what_is_packed(packed):
         "block": tarfile.BLKTYPE,
         "fifo": tarfile.FIFOTYPE,
     }
-    with tarfile.open(
-        fileobj=io.BytesIO(archive(*packed)), encoding="utf-8", errors="surrogateescape"
-    ) as opened:
+    with tarfile.open(fileobj=io.BytesIO(archive(*packed)), encoding="utf-8", errors="surrogateescape") as opened:
         read = opened.getmembers()
         for ours, theirs in zip(packed, read, strict=True):
             assert theirs.name == ours.path
@@ -109,9 +105,7 @@ def test_the_standard_library_reads_what_is_packed(packed):
                 assert opened.extractfile(theirs).read() == ours.data
             for name, value in ours.xattrs:
                 escaped = name.replace("%", "%25").replace("=", "%3D")
-                assert (
-                    theirs.pax_headers[f"SCHILY.xattr.{escaped}"].encode("utf-8", "surrogateescape") == value
-                )
+                assert theirs.pax_headers[f"SCHILY.xattr.{escaped}"].encode("utf-8", "surrogateescape") == value
 
 
 TREE = (
@@ -154,9 +148,7 @@ def test_gnu_tar_extracts_what_is_packed(tmp_path, needs_gnu_tar):
 
 
 def test_gnu_tar_reads_owners_and_attributes_that_need_a_pax_header(needs_gnu_tar):
-    entry = member(
-        "file", uid=3_000_000_000, gid=2_097_152, xattrs=(("user.one", b"\0\xff\n"), ("user.two", b"2"))
-    )
+    entry = member("file", uid=3_000_000_000, gid=2_097_152, xattrs=(("user.one", b"\0\xff\n"), ("user.two", b"2")))
     done = subprocess.run(
         ["tar", "--list", "-vv", "--xattrs", "--numeric-owner"],
         input=archive(entry),
@@ -180,8 +172,7 @@ def test_archives_of_gnu_tar_read_as_the_tree_they_are_made_of(tmp_path, needs_g
     command = ["tar", "--create", f"--format={form}", "--sort=name", "--directory", str(tmp_path), "."]
     found = list(tar.read(subprocess.run(command, capture_output=True, check=True).stdout))
     assert {entry.path for entry in found} == {
-        "" if folder == tmp_path else str(folder.relative_to(tmp_path))
-        for folder in [tmp_path, *tmp_path.rglob("*")]
+        "" if folder == tmp_path else str(folder.relative_to(tmp_path)) for folder in [tmp_path, *tmp_path.rglob("*")]
     }
     by_path = {entry.path: entry for entry in found}
     for path, entry in by_path.items():
@@ -198,9 +189,7 @@ def test_archives_of_gnu_tar_read_as_the_tree_they_are_made_of(tmp_path, needs_g
 @settings(max_examples=60)
 def test_archives_of_the_standard_library_read_with_any_numbers_and_names(form, uid, mtime, path):
     stream = io.BytesIO()
-    with tarfile.open(
-        fileobj=stream, mode="w", format=form, encoding="utf-8", errors="surrogateescape"
-    ) as opened:
+    with tarfile.open(fileobj=stream, mode="w", format=form, encoding="utf-8", errors="surrogateescape") as opened:
         info = tarfile.TarInfo(path)
         info.uid, info.mtime, info.size = uid, mtime, 3
         opened.addfile(info, io.BytesIO(b"abc"))
@@ -225,9 +214,7 @@ def test_a_global_pax_header_holds_until_the_end_and_a_members_own_wins():
 
 
 def test_paths_are_normalised():
-    entries = tar.read(
-        archive(member(".//usr/./bin//tool"), member("./a/.hidden"), member("./dir/.", "directory"))
-    )
+    entries = tar.read(archive(member(".//usr/./bin//tool"), member("./a/.hidden"), member("./dir/.", "directory")))
     assert [entry.path for entry in entries] == ["usr/bin/tool", "a/.hidden", "dir"]
 
 
@@ -360,15 +347,10 @@ def test_a_damaged_archive_is_read_or_refused(offset, junk):
 
 
 def test_the_canonical_form_stays_what_digests_were_made_of():
-    big = member(
-        "big", uid=2_097_152, mtime=-1, mode=0o7777, xattrs=(("user.b", b"\xff"), ("user.a", b"=\n"))
-    )
+    big = member("big", uid=2_097_152, mtime=-1, mode=0o7777, xattrs=(("user.b", b"\xff"), ("user.a", b"=\n")))
     device = member("null", "character", mode=0o666, device=(1, 3))
     whole = archive(*TREE, big, device) + tar.pack(member("huge"), 8 * 2**30)
-    assert (
-        hashlib.sha256(whole).hexdigest()
-        == "cdde65dd6afcf1f862b8ce1725c087695e1832ead816a1bc03f65a6213528d79"
-    )
+    assert hashlib.sha256(whole).hexdigest() == "cdde65dd6afcf1f862b8ce1725c087695e1832ead816a1bc03f65a6213528d79"
 
 
 def test_a_pax_header_is_written_only_where_it_is_needed():

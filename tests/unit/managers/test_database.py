@@ -30,8 +30,12 @@ def test_the_status_says_unpacked_and_keeps_what_was_installed():
 
 
 def test_conffiles_stand_with_their_hash_so_that_dpkg_keeps_them():
-    files = database.seed([package("a", conffiles=(("/etc/a", "0" * 32, False), ("/etc/b", "newconffile", True)))], [], {})
-    assert "Conffiles:\n /etc/a " + "0" * 32 + "\n /etc/b newconffile remove-on-upgrade\n" in files["var/lib/dpkg/status"]
+    files = database.seed(
+        [package("a", conffiles=(("/etc/a", "0" * 32, False), ("/etc/b", "newconffile", True)))], [], {}
+    )
+    assert (
+        "Conffiles:\n /etc/a " + "0" * 32 + "\n /etc/b newconffile remove-on-upgrade\n" in files["var/lib/dpkg/status"]
+    )
 
 
 def test_interests_are_registered_by_name_and_by_file():
@@ -65,7 +69,11 @@ def test_diversions_are_read_with_their_keeper():
 
 
 def test_preinst_scripts_run_after_those_of_what_they_pre_depend_on():
-    packages = [package("a", fields="Pre-Depends: c | x, b (>= 1)\n"), package("b", fields="Pre-Depends: a\n"), package("c")]
+    packages = [
+        package("a", fields="Pre-Depends: c | x, b (>= 1)\n"),
+        package("b", fields="Pre-Depends: a\n"),
+        package("c"),
+    ]
     names = [found.name for found in preinst_order(packages)]
     assert names.index("c") < names.index("a")
     assert sorted(names) == ["a", "b", "c"]

@@ -77,9 +77,7 @@ def test_dpkg_deb_reads_the_control_archive(tmp_path: Path) -> None:
 
 
 def test_dpkg_installs_it(tmp_path: Path) -> None:
-    recipe = DebRecipe(
-        "hello", files={"usr/share/hello/a": "a", "etc/a.conf": "b"}, conffiles=("/etc/a.conf",)
-    )
+    recipe = DebRecipe("hello", files={"usr/share/hello/a": "a", "etc/a.conf": "b"}, conffiles=("/etc/a.conf",))
     (tmp_path / "a.deb").write_bytes(recipe.build())
     (tmp_path / "root/var/lib/dpkg/updates").mkdir(parents=True)
     (tmp_path / "root/var/lib/dpkg/info").mkdir()

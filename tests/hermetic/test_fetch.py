@@ -117,9 +117,7 @@ def test_an_empty_file_is_a_file(fetcher: Fetcher, tmp_path: Path) -> None:
         assert fetched(fetcher, tmp_path, promise(f"{server.url}/empty", body=b"")) == (b"", 0)
 
 
-def test_wrong_bytes_everywhere_are_refused_and_not_kept(
-    server: Server, fetcher: Fetcher, tmp_path: Path
-) -> None:
+def test_wrong_bytes_everywhere_are_refused_and_not_kept(server: Server, fetcher: Fetcher, tmp_path: Path) -> None:
     server.fault("/file", faulty.corrupt(times=-1))
     server.fault("/other", faulty.gone())
     with pytest.raises(ArtifactMismatch) as caught:
@@ -147,9 +145,7 @@ def test_a_body_of_another_length_is_refused_before_it_is_read(fetcher: Fetcher,
         assert (tmp_path / "a").stat().st_size == 0
 
 
-def test_an_endless_body_is_cut_at_the_promised_size(
-    server: Server, fetcher: Fetcher, tmp_path: Path
-) -> None:
+def test_an_endless_body_is_cut_at_the_promised_size(server: Server, fetcher: Fetcher, tmp_path: Path) -> None:
     server.fault("/file", faulty.endless())
     assert fetched(fetcher, tmp_path, promise(f"{server.url}/file")) == (BODY, len(BODY))
     (tmp_path / "a").unlink()
@@ -165,13 +161,9 @@ def test_gone_everywhere_says_so(server: Server, fetcher: Fetcher, tmp_path: Pat
     assert len(server.requests) == 2
 
 
-def test_a_server_that_stays_busy_is_named_with_its_answer(
-    server: Server, fetcher: Fetcher, tmp_path: Path
-) -> None:
+def test_a_server_that_stays_busy_is_named_with_its_answer(server: Server, fetcher: Fetcher, tmp_path: Path) -> None:
     server.fault("/file", faulty.status(503, times=-1))
-    with pytest.raises(
-        NetworkFailed, match=r"from 127\.0\.0\.1:\d+: the server answered 503 Service Unavailable"
-    ):
+    with pytest.raises(NetworkFailed, match=r"from 127\.0\.0\.1:\d+: the server answered 503 Service Unavailable"):
         fetched(fetcher, tmp_path, promise(f"{server.url}/file"))
     assert server.count("/file") == 4
 
@@ -262,9 +254,7 @@ def test_no_proxy_is_respected(server: Server, monkeypatch: pytest.MonkeyPatch) 
         assert fetcher.get(f"{server.url}/file") == BODY
 
 
-def test_a_proxy_that_does_not_work_is_named_as_the_reason(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_proxy_that_does_not_work_is_named_as_the_reason(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "")
     monkeypatch.setenv("http_proxy", "http://nowhere.invalid:1")
     with (
@@ -315,9 +305,7 @@ def test_many_are_fetched_over_few_connections_and_each_is_handed_on_when_it_is_
     with Server(bodies) as server, Fetcher(connections=3, backoff=0.01, stall=0.4) as fetcher:
         for number in range(0, 60, 7):
             server.fault(f"/{number}", faulty.truncate(after=10), faulty.status(503))
-        work = [
-            (promise(server.url + path, body=body), str(tmp_path / path[1:])) for path, body in bodies.items()
-        ]
+        work = [(promise(server.url + path, body=body), str(tmp_path / path[1:])) for path, body in bodies.items()]
         reporter = Recording()
 
         def done(what: Download, path: str) -> None:
@@ -369,9 +357,7 @@ def test_an_interruption_ends_all_downloads_at_once(tmp_path: Path) -> None:
         began = time.monotonic()
         interruption.start()
         with pytest.raises(KeyboardInterrupt):
-            fetcher.download_all(
-                [(promise(f"{server.url}/a"), str(tmp_path / "a"))], Silent(), lambda *_: None
-            )
+            fetcher.download_all([(promise(f"{server.url}/a"), str(tmp_path / "a"))], Silent(), lambda *_: None)
         assert time.monotonic() - began < 3
 
 

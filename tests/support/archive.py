@@ -34,7 +34,7 @@ class SigningKey:
     """An OpenPGP key made for one test run."""
 
     def __init__(self, name: str = "envbox test archive") -> None:
-        import pysequoia  # noqa: PLC0415 - 3 MB of native code, for those tests only that sign
+        import pysequoia
 
         self._sequoia: Any = pysequoia
         identity = f"{name} <archive@envbox.invalid>"
@@ -276,9 +276,7 @@ class DebianWorld:
 def _fields(stanza: str) -> dict[str, str]:
     """The one-line fields."""
     return dict(
-        line.split(": ", 1)
-        for line in stanza.splitlines()
-        if ": " in line and not line.startswith((" ", "\t"))
+        line.split(": ", 1) for line in stanza.splitlines() if ": " in line and not line.startswith((" ", "\t"))
     )
 
 

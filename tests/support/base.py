@@ -23,9 +23,7 @@ WANTED = ("apt", "ca-certificates", "python3")
 Stanza = dict[str, str]
 
 
-def real_base_debs(
-    release: str = "13", *, wanted: Sequence[str] = WANTED, architecture: str = "amd64"
-) -> list[str]:
+def real_base_debs(release: str = "13", *, wanted: Sequence[str] = WANTED, architecture: str = "amd64") -> list[str]:
     """Paths of Essential + Priority required + `wanted` and all they depend on, for "13", "debian:13" or "trixie".
 
     Chosen once and kept in $ENVBOX_TEST_CACHE, else ~/.cache/envbox-tests: from then on no network is needed.

@@ -43,6 +43,7 @@ class Installed:
 TEXTS = ("var/lib/apt/extended_states", "var/lib/dpkg/triggers/File", "var/lib/dpkg/status")
 
 
+MERGED_USR = "/usr/share/mmdebstrap/hooks/merged-usr"
 AVOIDED = {"bookworm": ("usrmerge",)}
 """What apt would choose of alternatives, but debootstrap and envbox do not: usr-is-merged needs no Perl modules."""
 
@@ -85,10 +86,11 @@ def mmdebstrap(codename: str, packages: Sequence[str], target: Path, epoch: int)
         f"deb {SECURITY} {codename}-security main",
     ]
     command = ["mmdebstrap", "--variant=required", f"--include={','.join(['apt', 'ca-certificates', *packages])}"]
-    place = '"$1"/etc/apt/preferences.d/avoided'
+    place = '"$1"/etc/apt/preferences.d/avoided'  # hooks are shell text, with the root as $1
     for name in AVOIDED.get(codename, ()):
         pin = f"Package: {name}\\nPin: release *\\nPin-Priority: -1\\n"
-        command += [f"--setup-hook=printf '{pin}' >{place}", f"--customize-hook=rm {place}"]
+        command += [f"--setup-hook=mkdir -p $(dirname {place}) && printf '{pin}' >{place}"]
+        command += [f"--customize-hook=rm {place}", f"--hook-dir={MERGED_USR}"]
     command += ["--mode=root", codename, str(target), *sources]
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SOURCE_DATE_EPOCH": str(epoch)}
     subprocess.run(command, env=environment, check=True, capture_output=True)

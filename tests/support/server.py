@@ -170,11 +170,7 @@ class Server:
         """The bytes and the media type, or None. A folder is its index.html or, if asked for, index.json."""
         if not isinstance(self.content, (str, os.PathLike)):
             found = self.content.get(path)
-            return (
-                None
-                if found is None
-                else (found, mimetypes.guess_type(path)[0] or "application/octet-stream")
-            )
+            return None if found is None else (found, mimetypes.guess_type(path)[0] or "application/octet-stream")
         name = os.path.normpath(os.path.join(self.content, path.lstrip("/")))
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         if os.path.isdir(name):

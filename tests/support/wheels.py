@@ -148,13 +148,9 @@ class SimpleIndex:
 def _page(files: Sequence[_File]) -> str:
     lines = []
     for file in files:
-        python = (
-            f' data-requires-python="{html.escape(file.requires_python)}"' if file.requires_python else ""
-        )
+        python = f' data-requires-python="{html.escape(file.requires_python)}"' if file.requires_python else ""
         core = f' data-core-metadata="sha256={hashlib.sha256(file.metadata).hexdigest()}"'
-        lines.append(
-            f'<a href="../../files/{file.name}#sha256={file.digest}"{python}{core}>{file.name}</a><br>\n'
-        )
+        lines.append(f'<a href="../../files/{file.name}#sha256={file.digest}"{python}{core}>{file.name}</a><br>\n')
     return f"<!DOCTYPE html><html><body>\n{''.join(lines)}</body></html>\n"
 
 

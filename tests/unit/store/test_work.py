@@ -27,6 +27,11 @@ def finished(store, name, content="x"):
     return folder
 
 
+def read(target):
+    with open(os.path.join(target, "content")) as file:
+        return file.read()
+
+
 def test_a_store_is_its_owners_alone(store):
     assert os.stat(store.root).st_mode & 0o777 == 0o700
 
@@ -36,7 +41,7 @@ def test_what_is_published_is_whole_and_the_first_stays(store):
     publish(finished(store, "one", "first"), target)
     publish(finished(store, "two", "second"), target)
     assert is_whole(target)
-    assert open(os.path.join(target, "content")).read() == "first"
+    assert read(target) == "first"
     assert os.listdir(store.path("tmp")) == []
 
 
@@ -48,7 +53,7 @@ def test_what_an_earlier_boot_left_unsynced_is_not_whole_and_is_replaced(store):
     assert not is_whole(target)
     publish(finished(store, "two", "good"), target)
     assert is_whole(target)
-    assert open(os.path.join(target, "content")).read() == "good"
+    assert read(target) == "good"
 
 
 def test_what_is_sealed_outlives_a_boot(store):
@@ -126,7 +131,7 @@ def test_a_full_disk_is_explained(tmp_path):
 
 def test_other_errors_pass(tmp_path):
     with pytest.raises(FileNotFoundError), explaining(str(tmp_path)):
-        open(tmp_path / "missing")
+        (tmp_path / "missing").read_text()
 
 
 def test_locks_are_released(store):

@@ -10,6 +10,9 @@ from envbox.errors import EnvboxError
 
 def main() -> int:
     """Returns the exit status."""
+    if sys.getfilesystemencoding() != "utf-8":
+        # Names in packages are UTF-8 whatever the host's locale is.
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - ourselves
     if None in (sys.stdin, sys.stdout, sys.stderr):
         _open_standard_files()
     try:
@@ -18,6 +21,12 @@ def main() -> int:
         from envbox.frontends.cli.failure import tell
 
         return tell(error)
+    except OSError as error:
+        from envbox.frontends.cli.failure import tell_of_store
+
+        return tell_of_store(error)
+    except KeyboardInterrupt:
+        return 130
     if status is not None:
         return status
     from envbox.frontends.cli.app import run

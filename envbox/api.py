@@ -6,34 +6,33 @@ import contextlib
 import json
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from envbox import lock as locks
 from envbox import rootfs as roots
 from envbox import session as sessions
 from envbox import spec as specs
 from envbox.build_sandbox import setup_error
-from envbox.entry import write_record
+from envbox.entry import Basis, write_record
 from envbox.errors import EnvboxError, LockInvalid, LockStale, ProjectNotFound
 from envbox.host import probe, run
 from envbox.host.fetch import Fetcher
+from envbox.plan import RECIPE
 from envbox.report import Reporter, Silent
 from envbox.resolve import resolve
 from envbox.sandbox import launch
-from envbox.store.removal import remove_tree
 from envbox.store.store import Store, explaining
 from envbox.store.work import write_file
 from envbox.workshop import Workshop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from envbox.lock import Lock
     from envbox.plan import Plan
     from envbox.rootfs import Rootfs
     from envbox.spec import Spec
 
-_SETUP_FAILED = 125
 _TOP = (
     "bin",
     "boot",
@@ -84,11 +83,20 @@ class Status:
 
 
 @dataclass(frozen=True)
+class Inputs:
+    """The text of an envbox.toml as it was read, and the sha256 of each file that it names."""
+
+    text: bytes
+    sources: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class Project:
     """A folder with an envbox.toml. Made by `load`."""
 
     folder: str
     spec: Spec
+    inputs: Inputs
     store: Store
     reporter: Reporter
 
@@ -101,30 +109,50 @@ class Project:
         """Solve afresh, build, and write envbox.lock with the digest of every layer."""
         with self._working() as workshop:
             resolved = resolve(self.spec, self.folder, workshop, lambda part: roots.materialize(part, workshop).trees)
-            return self._finish(roots.materialize(resolved, workshop))
+            rootfs = roots.materialize(resolved, workshop)
+            text = locks.dumps(rootfs.lock).encode()
+            self._write_lock(text)
+            self._record(text, rootfs)
+        return rootfs
 
     def build(self) -> Rootfs:
         """Have what envbox.lock says in the store; a missing lock is made. Raises LockStale if it is out of date."""
         if not os.path.exists(self.lock_path):
             self.reporter.note(f"There is no {sessions.LOCK_NAME} yet: locking {self.spec.base} as it is now")
             return self.lock()
-        lock = self.read_lock()
+        lock, text = self._read_lock()
         with self._working() as workshop:
-            return self._finish(roots.materialize(lock, workshop))
+            rootfs = roots.materialize(lock, workshop)
+            if rootfs.lock != lock:  # the first to build it records the digests
+                text = locks.dumps(rootfs.lock).encode()
+                self._write_lock(text)
+            self._record(text, rootfs)
+        return rootfs
 
     def read_lock(self) -> Lock:
-        """The lock, if it agrees with the spec and is for this machine. Raises LockStale, LockInvalid."""
-        lock = locks.load(self.lock_path)
+        """The lock, if it agrees with the spec and is for this machine and this envbox.
+
+        Raises LockStale, LockInvalid.
+        """
+        return self._read_lock()[0]
+
+    def _read_lock(self) -> tuple[Lock, bytes]:
+        lock, text = _unchanged(self.lock_path, locks.load)
         differences = locks.mismatches(lock, self.spec)
         if differences:
             lines = "\n".join(f"  {line}" for line in differences)
             raise LockStale(f"{sessions.LOCK_NAME} is out of date:\n{lines}", hint="run `envbox lock` to solve again")
+        if lock.recipe != RECIPE:
+            raise LockStale(
+                f"{sessions.LOCK_NAME} is of recipe {lock.recipe}, this envbox builds by recipe {RECIPE}",
+                hint="run `envbox lock` to build anew, or use the envbox that wrote it",
+            )
         if lock.architecture is not probe.architecture():
             raise LockInvalid(
                 f"{self.lock_path} is for {lock.architecture.value}, this machine is {probe.architecture().value}",
                 hint="run `envbox lock` in a copy of the project on this machine",
             )
-        return lock
+        return lock, text
 
     def status(self) -> Status:
         """Where the project stands. Raises LockInvalid."""
@@ -140,25 +168,32 @@ class Project:
         if record is None:
             self.build()
             record = sessions.load_record(self.store.root, self.folder)
-        assert record is not None, "building writes the record"
+        if record is None:
+            raise LockStale(
+                f"{sessions.SPEC_NAME} or {sessions.LOCK_NAME} changed while the environment was built",
+                hint="run the same command again",
+            )
         return sessions.Session(self.store.root, self.folder, record, root=root)
 
     def run(self, argv: Sequence[str], *, capture: bool = False, root: bool = False, directory: str = "") -> RunResult:
         """Run a command in the environment, in a process of its own, from any thread; built first if need be."""
         session = self.session(root=root)
-        work = session.prepare_work()
-        try:
-            plain = session.sandbox(work, argv, directory or None)
-            return _run_sandbox(plain, work, capture=capture)
-        finally:
-            remove_tree(work)
+        with session.work() as work:
+            return _run_sandbox(session.sandbox(work, argv, directory or None), work, capture=capture)
 
-    def _finish(self, rootfs: Rootfs) -> Rootfs:
-        text = locks.dumps(rootfs.lock)
-        if not os.path.exists(self.lock_path) or _text_of(self.lock_path) != text:
-            write_file(self.lock_path, text.encode())
-        write_record(self.spec, self.folder, rootfs, self.store)
-        return rootfs
+    def _write_lock(self, text: bytes) -> None:
+        if os.path.exists(self.lock_path) and _read(self.lock_path) == text:
+            return
+        try:
+            write_file(self.lock_path, text)
+        except OSError as error:
+            raise LockInvalid(
+                f"{self.lock_path} cannot be written: {error.strerror}", hint="make the project's folder writable"
+            ) from error
+
+    def _record(self, lock: bytes, rootfs: Rootfs) -> None:
+        identity = sessions.identity_of(self.folder, self.inputs.text, lock)
+        write_record(self.spec, Basis(self.folder, identity, self.inputs.sources), rootfs, self.store)
 
     @contextlib.contextmanager
     def _working(self) -> Iterator[Workshop]:
@@ -185,8 +220,9 @@ def load(path: str = ".", *, store: str | None = None, reporter: Reporter | None
             f"a project cannot be in {folder}: it would hide what an environment has there",
             hint="move it to a folder of its own",
         )
-    spec = specs.load(os.path.join(folder, sessions.SPEC_NAME))
-    return Project(folder, spec, Store(store), reporter or Silent())
+    spec, text = _unchanged(os.path.join(folder, sessions.SPEC_NAME), specs.load)
+    sources = tuple((name, sessions.sha256_of(_read(os.path.join(folder, name)))) for name in spec.sources)
+    return Project(folder, spec, Inputs(text, sources), Store(store), reporter or Silent())
 
 
 def _run_sandbox(plain: dict[str, Any], work: str, *, capture: bool) -> RunResult:
@@ -199,14 +235,26 @@ def _run_sandbox(plain: dict[str, Any], work: str, *, capture: bool) -> RunResul
         result = RunResult(tuple(plain["argv"]), completed.status, completed.stdout, completed.stderr)
     else:
         result = RunResult(tuple(plain["argv"]), run.foreground(command))
-    if result.exit_status == _SETUP_FAILED and os.path.exists(error_path):
+    if result.exit_status == launch.SETUP_FAILED and os.path.exists(error_path):
         raise setup_error(error_path)
     return result
 
 
-def _text_of(path: str) -> str:
-    with open(path, encoding="utf-8") as file:
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
         return file.read()
+
+
+_Parsed = TypeVar("_Parsed")
+
+
+def _unchanged(path: str, load: Callable[[str], _Parsed]) -> tuple[_Parsed, bytes]:
+    """What `load` made of a file, and the bytes that it made it of: somebody may write it at the same time."""
+    while True:
+        before = _read(path) if os.path.isfile(path) else b""
+        parsed = load(path)
+        if _read(path) == before:
+            return parsed, before
 
 
 __all__ = ["EnvboxError", "Project", "RunResult", "Status", "load"]

@@ -36,8 +36,12 @@ _MOUNTS = (
     Mount("tmpfs", "/run"),
     Mount("tmpfs", "/tmp", mode=0o1777),
 )
-_SETUP_FAILED = 125
 # Steps at which hosts that restrict user namespaces say so: by sysctl at the first, by AppArmor at the others.
+_OURS = {
+    "bind source": "make it, or correct `volumes` under [session] in envbox.toml",
+    "mount target": "correct `volumes` under [session] in envbox.toml, or move the project to another folder",
+    "directory": "run the command in the project's folder",
+}
 _NAMESPACES = frozenset({"user namespace", "user namespace mapping", "namespaces"})
 
 
@@ -100,7 +104,7 @@ class BuildSandbox:
             log=log,
             on_line=on_line,
         )
-        if completed.status == _SETUP_FAILED and os.path.exists(error_path):
+        if completed.status == launch.SETUP_FAILED and os.path.exists(error_path):
             raise setup_error(error_path)
         return completed
 
@@ -142,6 +146,8 @@ def explain_setup(stage: str, number: int, detail: str) -> EnvboxError:
     if stage in _NAMESPACES and number in {errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EINVAL, errno.ENOSYS}:
         return probe.explain_namespaces(stage, number)
     reason = os.strerror(number) if number else "refused"
+    if stage in _OURS:
+        return SandboxFailed(f"the environment cannot be entered: {stage}: {reason} ({detail})", hint=_OURS[stage])
     return SandboxFailed(
         f"the sandbox could not be set up: {stage}: {reason}" + (f" ({detail})" if detail else ""),
         hint=f"envbox needs Linux 5.11 or newer with overlayfs in user namespaces; this is {os.uname().release}",

@@ -5,68 +5,60 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from envbox import libraries
-from envbox.errors import CommandNotStarted
-from envbox.rootfs import read_below
-from envbox.session import (
-    HOME,
-    LOCK_NAME,
-    RECORD_VERSION,
-    SPEC_NAME,
-    USER,
-    USER_ID,
-    environment_id,
-    load_record,
-)
+from envbox.session import HOME, RECORD_VERSION, USER, USER_ID, record_path
+from envbox.store import manifest
 from envbox.store.layers import Layers
 from envbox.store.removal import remove_tree
-from envbox.store.view import View
-from envbox.store.work import work_folder, write_file
+from envbox.store.stack import Stack
+from envbox.store.work import seal, work_folder, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any
 
     from envbox.rootfs import Rootfs
     from envbox.spec import Spec
     from envbox.store.store import Store
+    from envbox.store.view import View
+    from envbox.values import Digest
 
 
-def write_record(spec: Spec, folder: str, rootfs: Rootfs, store: Store) -> dict[str, Any]:
-    """Make the environment of a project ready to be entered; returns the record that `load_record` will find."""
-    identity = environment_id(folder)
-    if identity is None:
-        raise CommandNotStarted(f"{folder} has no {LOCK_NAME} any more", hint="run `envbox lock`")
-    place = store.path("environments-v1", identity)
-    with work_folder(store, "environment") as work:
-        record = _record(spec, folder, rootfs, store, os.path.join(place, "tree"))
-        made = os.path.join(work, "made")
-        _write_session_layer(spec, rootfs, store, os.path.join(made, "tree"))
-        write_file(os.path.join(made, "record.json"), json.dumps(record).encode())
-        write_file(os.path.join(made, "project"), os.fsencode(folder))
-        if os.path.exists(place):
-            os.rename(place, os.path.join(work, "old"))
-        os.rename(made, place)
-    _prepare_home(rootfs, record["home"])
-    found = load_record(store.root, folder)
-    if found is None:
-        raise CommandNotStarted(f"{SPEC_NAME} or {LOCK_NAME} changed meanwhile", hint="run the same command again")
-    return found
+@dataclass(frozen=True)
+class Basis:
+    """The very bytes that a record counts for, whatever has become of a project's files meanwhile."""
+
+    folder: str
+    identity: str
+    """Of the texts of spec and lock: `session.identity_of`."""
+    sources: tuple[tuple[str, str], ...]
+    """The other files that the spec names, each with its sha256."""
 
 
-def _record(spec: Spec, folder: str, rootfs: Rootfs, store: Store, session_layer: str) -> dict[str, Any]:
-    project = hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]
+def write_record(spec: Spec, basis: Basis, rootfs: Rootfs, store: Store) -> None:
+    """Make the environment of a project ready to be entered."""
+    stack = Stack(Layers(store), rootfs.digests)
+    session_layer = _session_layer(spec, stack, store)
+    home = store.path("homes", hashlib.sha256(os.fsencode(basis.folder)).hexdigest()[:32])
+    record = _record(spec, rootfs, [*rootfs.trees, Layers(store).tree(session_layer)])
+    record.update({"sources": basis.sources, "home": home, "project": basis.folder})
+    seal(store, [Layers(store).folder(session_layer)])
+    path = record_path(store.root, basis.identity)
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    write_file(path, json.dumps(record).encode())
+    _prepare_home(stack, home, store)
+
+
+def _record(spec: Spec, rootfs: Rootfs, layers: list[str]) -> dict[str, Any]:
+    has_libraries = bool(rootfs.lock.libraries)
     return {
         "version": RECORD_VERSION,
         "name": spec.name,
-        "sources": [[path, _digest_of(os.path.join(folder, path))] for path in spec.sources],
-        "layers": [*rootfs.trees, session_layer],
-        "home": store.path("homes", project),
-        "path": [f"{libraries.PREFIX}/bin"] if rootfs.lock.libraries else [],
-        "variables": {**_library_variables(rootfs), **dict(spec.variables)},
+        "layers": layers,
+        "path": [f"{libraries.PREFIX}/bin"] if has_libraries else [],
+        "variables": {**({"VIRTUAL_ENV": libraries.PREFIX} if has_libraries else {}), **dict(spec.variables)},
         "shell": spec.session.shell,
         "volumes": [
             {"source": volume.source, "target": volume.target, "access": volume.access}
@@ -75,37 +67,32 @@ def _record(spec: Spec, folder: str, rootfs: Rootfs, store: Store, session_layer
     }
 
 
-def _library_variables(rootfs: Rootfs) -> Mapping[str, str]:
-    return {"VIRTUAL_ENV": libraries.PREFIX} if rootfs.lock.libraries else {}
-
-
-def _digest_of(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.sha256(file.read()).hexdigest()
-
-
-def _write_session_layer(spec: Spec, rootfs: Rootfs, store: Store, tree: str) -> None:
-    layers = Layers(store)
-    view = View(layers.entries(digest) for digest in rootfs.digests)
+def _session_layer(spec: Spec, stack: Stack, store: Store) -> Digest:
     passwd = f"{USER}:x:{USER_ID}:{USER_ID}:{USER}:{HOME}:/bin/sh\n"
     files = {
-        "etc/passwd": read_below(rootfs.trees, "etc/passwd") + passwd,
-        "etc/group": read_below(rootfs.trees, "etc/group") + f"{USER}:x:{USER_ID}:\n",
+        "etc/passwd": stack.read("etc/passwd") + passwd,
+        "etc/group": stack.read("etc/group") + f"{USER}:x:{USER_ID}:\n",
         "etc/hostname": f"{spec.name}\n",
         "etc/resolv.conf": "",
         "etc/debian_chroot": f"{spec.name}\n",  # Debian's bash.bashrc shows it in the prompt
         # One user id inside: apt cannot become its own user.
         "etc/apt/apt.conf.d/90envbox": 'APT::Sandbox::User "root";\n',
-        f"{HOME[1:]}/.keep": "",
     }
-    os.makedirs(tree)
-    for path, text in files.items():
-        _make_folders(tree, os.path.dirname(path), view)
-        with open(os.path.join(tree, path), "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-        os.chmod(os.path.join(tree, path), 0o644)
-    os.unlink(os.path.join(tree, HOME[1:], ".keep"))
-    os.chmod(tree, 0o755)
+    with work_folder(store, "session-layer") as work:
+        folder = os.path.join(work, "layer")
+        tree = os.path.join(folder, "tree")
+        os.makedirs(tree)
+        for path, text in files.items():
+            _make_folders(tree, os.path.dirname(path), stack.view)
+            with open(os.path.join(tree, path), "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(text)
+            os.chmod(os.path.join(tree, path), 0o644)
+        _make_folders(tree, HOME[1:], stack.view)
+        os.chmod(tree, 0o755)
+        entries = list(manifest.scan(tree, {}))
+        for entry in reversed(entries):
+            os.utime(os.path.join(tree, entry.path), (0, 0))
+        return Layers(store).put(folder, [entry._replace(mtime=0) for entry in entries])
 
 
 def _make_folders(tree: str, path: str, view: View) -> None:
@@ -117,17 +104,24 @@ def _make_folders(tree: str, path: str, view: View) -> None:
     os.chmod(os.path.join(tree, path), entry.mode if entry else 0o755)
 
 
-def _prepare_home(rootfs: Rootfs, home: str) -> None:
+def _prepare_home(stack: Stack, home: str, store: Store) -> None:
     """A new project's HOME starts from the root file system's /etc/skel."""
     if os.path.isdir(home):
         return
-    temporary = f"{home}.{os.getpid()}"
-    os.makedirs(temporary, mode=0o700)
-    for tree in rootfs.trees:
-        skeleton = os.path.join(tree, "etc/skel")
-        if os.path.isdir(skeleton):
-            shutil.copytree(skeleton, temporary, symlinks=True, dirs_exist_ok=True)
-    try:
-        os.rename(temporary, home)
-    except OSError:
-        remove_tree(temporary)  # another envbox was faster
+    with work_folder(store, "home") as work:
+        made = os.path.join(work, "home")
+        os.mkdir(made, 0o700)
+        for entry in stack.below("etc/skel"):
+            target = os.path.join(made, entry.path.removeprefix("etc/skel/"))
+            if entry.is_directory:
+                os.mkdir(target)
+            elif entry.kind == "symlink":
+                os.symlink(entry.target, target)
+            else:
+                with open(target, "wb") as file:
+                    file.write(stack.content(entry))
+                os.chmod(target, entry.mode)
+        try:
+            os.rename(made, home)
+        except OSError:
+            remove_tree(made)  # another envbox was faster

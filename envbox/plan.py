@@ -53,17 +53,26 @@ class Plan:
         return tuple(step for step in self.steps if not step.present)
 
 
-def make_plan(lock: Lock, present: Callable[[str], Digest | None]) -> Plan:
-    """What has to be done to have the lock's layers. `present` tells the digest that a key gave in this store."""
+def make_plan(lock: Lock, made_from: Callable[[str], Digest | None], has: Callable[[Digest], bool]) -> Plan:
+    """What has to be done to have the lock's layers.
+
+    `has` tells whether the store has a layer; `made_from`, for layers without a recorded digest, what a key gave there.
+    """
+
+    def present(key: str, recorded: Digest | None) -> Digest | None:
+        if recorded:
+            return recorded if has(recorded) else None
+        return made_from(key)
+
     steps: list[Step] = []
     parent = ""
     for index, group in enumerate(lock.groups):
         for kind, recorded in (("unpacked", group.unpacked), ("configured", group.configured)):
             parent = _group_key(lock, group, kind, parent)
-            steps.append(Step(kind, index, group.name, parent, recorded, present(parent)))
+            steps.append(Step(kind, index, group.name, parent, recorded, present(parent, recorded)))
     for index, libraries in enumerate(lock.libraries):
         key = _library_key(lock, libraries)
-        steps.append(Step("library", index, libraries.language, key, libraries.layer, present(key)))
+        steps.append(Step("library", index, libraries.language, key, libraries.layer, present(key, libraries.layer)))
     return Plan(tuple(steps))
 
 

@@ -18,14 +18,14 @@ from envbox.plan import Plan, Step, make_plan
 from envbox.store import difference
 from envbox.store.layers import Layers
 from envbox.store.normalise import Times, normalise
+from envbox.store.stack import Stack
 from envbox.store.view import View
 from envbox.store.work import exclusive, seal, sweep, work_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from envbox.lock import Group, Lock
-    from envbox.store.manifest import Entry
     from envbox.values import Artifact, Digest
     from envbox.workshop import Workshop
 
@@ -47,7 +47,8 @@ class Rootfs:
 
 def plan(lock: Lock, workshop: Workshop) -> Plan:
     """What materializing the lock would do."""
-    return make_plan(lock, Layers(workshop.store).made_from)
+    layers = Layers(workshop.store)
+    return make_plan(lock, layers.made_from, layers.has)
 
 
 def materialize(lock: Lock, workshop: Workshop) -> Rootfs:
@@ -124,19 +125,29 @@ class _Builder:
         if digest is None:
             waiting = partial(self._reporter.note, f"waiting for another envbox to build: {step.title}")
             with exclusive(self._store, step.key[:32], waiting):
-                digest = self._layers.made_from(step.key) or self._build(step)
+                digest = self._present(step) or self._build(step)
         if step.recorded and digest != step.recorded:
             raise self._mismatch(step, digest)
         self.digests.append(digest)
 
+    def _present(self, step: Step) -> Digest | None:
+        """The step's layer, if another envbox has made it meanwhile."""
+        if step.recorded:
+            return step.recorded if self._layers.has(step.recorded) else None
+        return self._layers.made_from(step.key)
+
     def _build(self, step: Step) -> Digest:
+        digest = self._make(step)
+        if step.recorded in {None, digest}:
+            self._layers.remember(step.key, digest)
+        self.built.append(step)
+        return digest
+
+    def _make(self, step: Step) -> Digest:
         self._reporter.start(step.key, f"Building {step.title}")
         with work_folder(self._store, step.kind) as work:
             digest = self._makers[step.kind](step, work)
-        if step.recorded in {None, digest}:
-            self._layers.remember(step.key, digest)
         self._reporter.finish(step.key, f"Built {step.title}")
-        self.built.append(step)
         return digest
 
     @property
@@ -157,9 +168,7 @@ class _Builder:
     def _make_configured(self, step: Step, work: str) -> Digest:
         started = time.time()
         sandbox = BuildSandbox(self._trees(), work, self._lock.epoch).prepare()
-        log = self._store.path("logs", f"{step.key[:16]}.log")
-        if os.path.exists(log):
-            os.unlink(log)
+        log = self._log(step)
         group = self._group_work(step)
         self._manager.configure(self._store, group, sandbox, log, partial(self._reporter.detail, step.key))
         os.unlink(log)
@@ -168,9 +177,16 @@ class _Builder:
     def _make_library(self, step: Step, work: str) -> Digest:
         started = time.time()
         sandbox = BuildSandbox(self._trees(), work, libraries.EPOCH).prepare()
-        log = self._store.path("logs", f"{step.key[:16]}.log")
+        log = self._log(step)
         libraries.install(self._lock.libraries[step.index], sandbox, self._workshop, log)
         return self._put_upper(sandbox, started, View([]))
+
+    def _log(self, step: Step) -> str:
+        """Where the step's log goes, none being there of an earlier try."""
+        log = self._store.path("logs", f"{step.key[:16]}.log")
+        if os.path.exists(log):
+            os.unlink(log)
+        return log
 
     def _put_upper(self, sandbox: BuildSandbox, started: float, below: View) -> Digest:
         folder = os.path.join(sandbox.work, "layer")
@@ -184,7 +200,7 @@ class _Builder:
 
     def _group_work(self, step: Step) -> GroupWork:
         group = self._lock.groups[step.index]
-        below = self.digests[: 2 * step.index]
+        below = Stack(self._layers, self.digests[: 2 * step.index])
         return GroupWork(
             distro=self._distro,
             release=self._release,
@@ -192,8 +208,8 @@ class _Builder:
             name=group.name,
             requested=group.requested,
             digests=tuple(artifact.digest for artifact in group.artifacts),
-            below=View(self._layers.entries(digest) for digest in below),
-            read_below=partial(read_below, tuple(self._layers.tree(digest) for digest in below)),
+            below=below.view,
+            read_below=below.read,
         )
 
     def _mismatch(self, step: Step, digest: Digest) -> DigestMismatch:
@@ -203,7 +219,8 @@ class _Builder:
             lines = difference.describe(self._layers.entries(step.recorded), self._layers.entries(digest))
             message += "; these files differ:\n" + "\n".join(f"  {line}" for line in lines)
         else:
-            again = self._build(step)
+            self.fetch(Plan((replace(step, present=None),)))
+            again = self._make(step)
             lines = difference.describe(self._layers.entries(digest), self._layers.entries(again))
             message += "\n" + "\n".join(["these files differ from build to build:", *lines] if lines else [_STEADY])
         return DigestMismatch(
@@ -226,19 +243,3 @@ class _Builder:
 
     def _recorded_group(self, group: Group, index: int, by_place: dict[tuple[str, int], Digest]) -> Group:
         return replace(group, unpacked=by_place["unpacked", index], configured=by_place["configured", index])
-
-
-def read_below(trees: Sequence[str], path: str) -> str:
-    """Text of the file that stacked `trees` show at `path`, empty if there is none."""
-    for tree in reversed(trees):
-        full = os.path.join(tree, path)
-        if os.path.isfile(full):
-            with open(full, encoding="utf-8", errors="surrogateescape") as file:
-                return file.read()
-    return ""
-
-
-def entries_of(rootfs: Rootfs, workshop: Workshop) -> list[Entry]:
-    """The merged manifest of a root file system, sorted."""
-    layers = Layers(workshop.store)
-    return sorted(View(layers.entries(digest) for digest in rootfs.digests).entries(), key=lambda e: e.path)

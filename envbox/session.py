@@ -40,24 +40,22 @@ def find_project(start: str) -> str | None:
     return folder
 
 
-def environment_id(folder: str) -> str | None:
-    """What the record of the project's spec and lock, as they are on disk, is called; None without a lock."""
-    try:
-        content = b"\0".join(_read(os.path.join(folder, name)) for name in (SPEC_NAME, LOCK_NAME))
-    except OSError:
-        return None
-    return _sha256(os.fsencode(folder) + b"\0" + content)
+def identity_of(folder: str, spec: bytes, lock: bytes) -> str:
+    """What the record of a project with these very texts is called."""
+    return sha256_of(b"\0".join((os.fsencode(folder), spec, lock)))
+
+
+def record_path(store: str, identity: str) -> str:
+    """Where the record of that name is."""
+    return os.path.join(store, "environments-v1", identity, "record.json")
 
 
 def load_record(store: str, folder: str) -> dict[str, Any] | None:
     """The record of a built environment, if the project has one that still holds."""
-    identity = environment_id(folder)
-    if identity is None:
-        return None
-    path = os.path.join(store, "environments-v1", identity, "record.json")
     try:
-        record: dict[str, Any] = parse_json(_read(path).decode())
-        unchanged = all(_sha256(_read(os.path.join(folder, name))) == digest for name, digest in record["sources"])
+        texts = (_read(os.path.join(folder, name)) for name in (SPEC_NAME, LOCK_NAME))
+        record: dict[str, Any] = parse_json(_read(record_path(store, identity_of(folder, *texts))).decode())
+        unchanged = all(sha256_of(_read(os.path.join(folder, name))) == digest for name, digest in record["sources"])
     except (OSError, ValueError, KeyError):
         return None
     whole = all(os.path.isdir(layer) for layer in record["layers"])
@@ -80,37 +78,12 @@ class Session:
         """
         from envbox.sandbox.native import launch
 
-        work = self.prepare_work()
-        try:
-            return launch(self.sandbox(work, argv))
-        finally:
-            remove_tree(work)
+        with self.work() as folder:
+            return launch(self.sandbox(folder, argv))
 
-    def prepare_work(self) -> str:
-        """A work folder for the overlay, locked as long as this process lives."""
-        import fcntl
-
-        work = os.path.join(self._store, "tmp", f"session-{os.getpid()}-{os.urandom(6).hex()}")
-        os.mkdir(work, 0o700)
-        fcntl.flock(os.open(work, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), fcntl.LOCK_EX)
-        for name in ("upper", "work", "root"):
-            os.mkdir(os.path.join(work, name), 0o755)
-        os.chmod(os.path.join(work, "upper"), 0o755)
-        self._write_hosts(os.path.join(work, "upper", "etc"))
-        return work
-
-    def _write_hosts(self, folder: str) -> None:
-        # The names that the host knows, and our own, which programs look up to find an address of theirs.
-        os.mkdir(folder, 0o755)
-        os.chmod(folder, 0o755)
-        try:
-            hosts = _read("/etc/hosts")
-        except OSError:
-            hosts = b"127.0.0.1 localhost\n::1 localhost\n"
-        descriptor = os.open(os.path.join(folder, "hosts"), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        os.write(descriptor, hosts.rstrip(b"\n") + b"\n127.0.1.1 " + self._record["name"].encode() + b"\n")
-        os.fchmod(descriptor, 0o644)
-        os.close(descriptor)
+    def work(self) -> WorkFolder:
+        """A context with a new work folder for the overlay, which is gone at its end."""
+        return WorkFolder(self._store, self._record["name"])
 
     def sandbox(self, work: str, argv: Sequence[str], directory: str | None = None) -> dict[str, Any]:
         """The plain form of the SandboxSpec that runs `argv`."""
@@ -137,6 +110,7 @@ class Session:
                 _mount("bind", HOME, record["home"]),
                 _mount("bind", self._folder, self._folder),
                 *(_mount("bind", v["target"], v["source"], access=v["access"]) for v in record["volumes"]),
+                *self._covers(),
             ],
             "uid": identity,
             "gid": identity,
@@ -149,6 +123,15 @@ class Session:
             "fake_root": False,
             "owners": "",
         }
+
+    def _covers(self) -> list[dict[str, Any]]:
+        """Hide the store where the project or a volume would show it: all environments stand on what is in it."""
+        shown = [(self._folder, self._folder), *((v["source"], v["target"]) for v in self._record["volumes"])]
+        return [
+            _mount("tmpfs", target.rstrip("/") + self._store[len(source.rstrip("/")) :])
+            for source, target in shown
+            if f"{self._store}/".startswith(f"{source.rstrip('/')}/")
+        ]
 
     def shell(self) -> list[str]:
         """The argv of the shell that the spec names."""
@@ -171,6 +154,49 @@ class Session:
         # Outside the project nothing of the host is there to stand in.
         inside = directory == self._folder or directory.startswith(self._folder.rstrip("/") + "/")
         return directory if inside else self._folder
+
+
+class WorkFolder:
+    """A folder in the store's tmp/ with what an overlay writes to, locked as long as it is in use."""
+
+    def __init__(self, store: str, name: str) -> None:
+        self._path = os.path.join(store, "tmp", f"session-{os.getpid()}-{os.urandom(6).hex()}")
+        self._name = name
+        self._lock = -1
+
+    def __enter__(self) -> str:
+        import fcntl
+
+        try:
+            os.mkdir(self._path, 0o700)
+        except FileNotFoundError:
+            os.makedirs(self._path, 0o700)
+        self._lock = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        for name in ("upper", "work", "root"):
+            os.mkdir(os.path.join(self._path, name), 0o755)
+        os.chmod(os.path.join(self._path, "upper"), 0o755)
+        self._write_hosts(os.path.join(self._path, "upper", "etc"))
+        return self._path
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            remove_tree(self._path)
+        finally:
+            os.close(self._lock)
+
+    def _write_hosts(self, folder: str) -> None:
+        # The names that the host knows, and our own, which programs look up to find an address of theirs.
+        os.mkdir(folder, 0o755)
+        os.chmod(folder, 0o755)
+        try:
+            hosts = _read("/etc/hosts")
+        except OSError:
+            hosts = b"127.0.0.1 localhost\n::1 localhost\n"
+        descriptor = os.open(os.path.join(folder, "hosts"), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        os.write(descriptor, hosts.rstrip(b"\n") + b"\n127.0.1.1 " + self._name.encode() + b"\n")
+        os.fchmod(descriptor, 0o644)
+        os.close(descriptor)
 
 
 def enter(session: Session, argv: Sequence[str]) -> int:
@@ -214,7 +240,8 @@ def _read(path: str) -> bytes:
         os.close(descriptor)
 
 
-def _sha256(data: bytes) -> str:
+def sha256_of(data: bytes) -> str:
+    """The sha256 of `data`, in hexadecimal digits."""
     # The interpreter's own module starts 2 ms faster than hashlib, which loads OpenSSL.
     for name in ("_sha2", "_sha256", "hashlib"):
         try:

@@ -16,6 +16,13 @@ def with_date(data: bytes, seconds: int) -> bytes | None:
 
     None if it is of another kind, holds private keys, or has another password than Java's own.
     """
+    try:
+        return _with_date(data, seconds)
+    except (struct.error, IndexError):
+        return None  # cut short
+
+
+def _with_date(data: bytes, seconds: int) -> bytes | None:
     body, seal = data[:-20], data[-20:]
     if len(data) < 32 or struct.unpack_from(">II", data) != (_MAGIC, 2) or _seal(body) != seal:
         return None

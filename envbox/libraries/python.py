@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from packaging.tags import Tag, compatible_tags, cpython_tags
-from packaging.utils import parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from envbox.errors import BuildFailed, NetworkFailed, Unsatisfiable
+from envbox.errors import ArtifactHostile, BuildFailed, NetworkFailed, Unsatisfiable
 from envbox.formats import toml
 from envbox.libraries.uv import UV, executable
 from envbox.lock import LibrarySet
@@ -114,6 +115,8 @@ def install(libraries: LibrarySet, sandbox: BuildSandbox, workshop: Workshop, lo
         # When the wheel was put into this host's store is nobody's business but uv's.
         f"find {PREFIX}/lib -path '*.dist-info/uv_cache.json' -delete",
         f"find {PREFIX}/lib -path '*.dist-info/RECORD' -exec sed -i '/\\/uv_cache\\.json,/d' {{}} +",
+        # A library layer fits every patch release of the interpreter.
+        f"sed -i '/^version_info/d' {PREFIX}/pyvenv.cfg",
         # What else uv keeps for itself: its cache, and files that tell other tools to leave the folder alone.
         f"rm -rf {_CACHE} {PREFIX}/.gitignore {PREFIX}/.lock {PREFIX}/CACHEDIR.TAG",
     ]
@@ -146,15 +149,21 @@ def _network_files() -> list[Mount]:
         )
     ]
     mounts.append(Mount("bind", "/etc/hosts", source="/etc/hosts", access="read", optional=True))
-    certificates = os.environ.get("SSL_CERT_FILE", "")
+    certificates = _host_certificates()
     if certificates:
         mounts.append(Mount("bind", "/run/envbox-certificates.pem", source=certificates, access="read", optional=True))
     return mounts
 
 
+def _host_certificates() -> str:
+    """The certificate authorities that the host trusts, a company's own proxy among them."""
+    path = os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile or ""
+    return path if os.path.isfile(path) else ""
+
+
 def _network_environment() -> Mapping[str, str]:
     passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
-    if os.environ.get("SSL_CERT_FILE"):
+    if _host_certificates():
         passed["SSL_CERT_FILE"] = "/run/envbox-certificates.pem"
     return passed
 
@@ -208,9 +217,9 @@ def _wheel(package: Mapping[str, Any], tags: Mapping[Tag, int]) -> Artifact:
     direct = [package["archive"]] if "archive" in package else []  # of a requirement that names a URL
     ranked = []
     for wheel in [*package.get("wheels", []), *direct]:
-        filename = unquote(wheel.get("name") or wheel["url"].rsplit("/", 1)[-1])
-        if not filename.endswith(".whl"):
+        if not urlsplit(wheel["url"]).path.endswith(".whl"):
             continue
+        filename = _wheel_name(wheel["url"])
         _, version, _, of_wheel = parse_wheel_filename(filename)
         ranks = [tags[tag] for tag in of_wheel if tag in tags]
         if ranks:
@@ -220,7 +229,21 @@ def _wheel(package: Mapping[str, Any], tags: Mapping[Tag, int]) -> Artifact:
             f"{name} {package.get('version', '')} has no wheel for this base", hint="ask for another version of it"
         )
     _, _, version, best = min(ranked, key=lambda item: item[:2])
+    if "sha256" not in best.get("hashes", {}):
+        raise Unsatisfiable(f"the index gives no sha256 for {name} {version}", hint="use an index that does")
     return Artifact(name, str(version), best["url"], int(best.get("size", -1)), Digest(best["hashes"]["sha256"]))
+
+
+def _wheel_name(url: str) -> str:
+    """The file name at the end of a URL, if it is a wheel's and nothing else. Raises ArtifactHostile."""
+    name = unquote(urlsplit(url).path.rsplit("/", 1)[-1])
+    try:
+        parse_wheel_filename(name)
+    except InvalidWheelFilename as error:
+        raise ArtifactHostile(f"{url} is no name of a wheel", hint="ask for another version of it") from error
+    if "/" in name or "\0" in name:
+        raise ArtifactHostile(f"{url} is no name of a wheel", hint="ask for another version of it")
+    return name
 
 
 def _measured(wheels: Sequence[Artifact], workshop: Workshop) -> list[Artifact]:
@@ -234,7 +257,8 @@ def _wheel_folder(libraries: LibrarySet, sandbox: BuildSandbox, workshop: Worksh
     os.makedirs(folder)
     lines = []
     for artifact in libraries.artifacts:
-        os.link(workshop.blobs.path(artifact.digest), os.path.join(folder, unquote(artifact.filename)))
+        workshop.blobs.check(artifact.digest, artifact.name)
+        os.link(workshop.blobs.path(artifact.digest), os.path.join(folder, _wheel_name(artifact.source)))
         lines.append(f"{artifact.name}=={artifact.version} --hash=sha256:{artifact.digest.hex}\n")
     with open(os.path.join(folder, "requirements.txt"), "w", encoding="utf-8") as file:
         file.writelines(lines)

@@ -22,7 +22,8 @@ _LINKS = (
     ("stderr", "/proc/self/fd/2"),
     ("ptmx", "pts/ptmx"),
 )
-_COVERED = ("sys", "sysrq-trigger", "irq", "bus")  # what a process could change the host through
+# What a process could change the host through.
+_COVERED = ("sys", "sysrq-trigger", "irq", "bus", "fs", "scsi", "acpi", "driver", "dynamic_debug")
 _SETTING = "sys/kernel/panic"  # writable for the host's root alone; on every kernel
 _PATH_ONLY = os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW
 _TYPE, _CHARACTER_DEVICE = 0o170000, 0o020000

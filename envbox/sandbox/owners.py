@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import os
 
+ATTRIBUTE = "user.envbox.owner"
+"""The extended attribute that holds an owner, as `uid:gid`."""
+
 
 def format_owner(path: bytes, uid: int, gid: int) -> bytes:
     """One line of the file."""

@@ -6,14 +6,13 @@ import errno
 import os
 import stat
 
-from envbox.sandbox.owners import format_owner, parse_owners
+from envbox.sandbox.owners import ATTRIBUTE, format_owner, parse_owners
 from envbox.sandbox.syscalls import change_owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ATTRIBUTE = "user.envbox.owner"
 _ROOT = (0, 0)
 
 

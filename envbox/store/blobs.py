@@ -7,10 +7,10 @@ import os
 from typing import TYPE_CHECKING
 
 from envbox.errors import ArtifactMismatch
-from envbox.values import Digest
 
 if TYPE_CHECKING:
     from envbox.store.store import Store
+    from envbox.values import Digest
 
 
 class Blobs:
@@ -41,15 +41,9 @@ class Blobs:
                 raise
         return target
 
-    def put(self, data: bytes) -> Digest:
-        """Keep `data`; returns its digest. Idempotent."""
-        digest = Digest(hashlib.sha256(data).hexdigest())
-        if not self.has(digest):
-            temporary = f"{self.path(digest)}.{os.getpid()}"
-            with open(temporary, "wb") as file:
-                file.write(data)
-            os.replace(temporary, self.path(digest))
-        return digest
+    def check(self, digest: Digest, name: str) -> None:
+        """As `read`, for those who want the file itself."""
+        self.read(digest, name)
 
     def read(self, digest: Digest, name: str) -> bytes:
         """The blob's bytes, checked again: a disk that rots must not reach a layer. Raises ArtifactMismatch."""

@@ -15,7 +15,7 @@ import struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from envbox.formats import tar
-from envbox.sandbox.records import ATTRIBUTE
+from envbox.sandbox.owners import ATTRIBUTE
 from envbox.values import Digest
 
 if TYPE_CHECKING:

@@ -6,14 +6,13 @@ previous states, caches of inode numbers. Times are clamped for every file, and 
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
 import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from envbox.formats import jks
-from envbox.sandbox.records import ATTRIBUTE
+from envbox.sandbox.owners import ATTRIBUTE
 from envbox.store import manifest
 from envbox.store.removal import remove_tree
 
@@ -108,11 +107,16 @@ def normalise(tree: str, owners: Mapping[str, tuple[int, int]], below: View, tim
 def _apply(tree: str, patterns: tuple[str, ...], action: Callable[[str], None]) -> None:
     for pattern in patterns:
         folder, _, name = pattern.rpartition("/")
-        full = os.path.join(tree, folder)
-        if not os.path.isdir(full) or os.path.realpath(full) != os.path.join(os.path.realpath(tree), folder):
-            continue  # a link could lead out of the tree
-        for found in fnmatch.filter(os.listdir(full), name):
-            action(os.path.join(full, found))
+        for found in fnmatch.filter(_names(tree, folder), name):
+            action(os.path.join(tree, folder, found))
+
+
+def _names(tree: str, folder: str) -> list[str]:
+    """What is in a folder of the tree; nothing if a link on the way could lead out of it."""
+    full = os.path.join(tree, folder)
+    if not os.path.isdir(full) or os.path.realpath(full) != os.path.join(os.path.realpath(tree), folder):
+        return []
+    return os.listdir(full)
 
 
 def _empty(path: str) -> None:
@@ -124,6 +128,8 @@ def _empty(path: str) -> None:
 
 
 def _redate(path: str, epoch: int) -> None:
+    if os.path.islink(path) or not os.path.isfile(path):
+        return
     with open(path, "r+b") as file:
         content = jks.with_date(file.read(), epoch)
         if content is not None:
@@ -132,12 +138,10 @@ def _redate(path: str, epoch: int) -> None:
 
 
 def _drop_links_to(tree: str, folder: str, target: str) -> None:
-    full = os.path.join(tree, folder)
-    if os.path.isdir(full):
-        for name in os.listdir(full):
-            with contextlib.suppress(OSError):
-                if os.readlink(os.path.join(full, name)).endswith(target):
-                    os.unlink(os.path.join(full, name))
+    for name in _names(tree, folder):
+        full = os.path.join(tree, folder, name)
+        if os.path.islink(full) and os.readlink(full).endswith(target):
+            os.unlink(full)
 
 
 def _clamped(entry: Entry, times: Times) -> Entry:

@@ -6,7 +6,6 @@ layers-v1/          tree/ and manifest, by digest
 keys-v1/            what went into a layer -> its digest
 environments-v1/    everything needed to enter, one folder per spec and lock
 homes/              HOME of the person inside, one per project
-projects/           which environments a project uses
 logs/               of failed builds
 tmp/                work folders, locked while in use
 """
@@ -32,7 +31,6 @@ FOLDERS = (
     "keys-v1",
     "environments-v1",
     "homes",
-    "projects",
     "logs",
     "tmp",
     "locks",

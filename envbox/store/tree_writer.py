@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from envbox.errors import ArtifactHostile
-from envbox.sandbox.records import ATTRIBUTE as OWNER_ATTRIBUTE
+from envbox.sandbox.owners import ATTRIBUTE as OWNER_ATTRIBUTE
 from envbox.store.manifest import Entry
 
 if TYPE_CHECKING:

@@ -48,9 +48,9 @@ def sweep(store: Store) -> int:
     """Remove work folders whose owner is gone (killed, crashed). Returns how many."""
     removed = 0
     for entry in os.scandir(store.path("tmp")):
-        if time.time() - entry.stat(follow_symlinks=False).st_ctime < _SETTLING:
-            continue  # perhaps made just now, and about to be locked
         try:
+            if time.time() - entry.stat(follow_symlinks=False).st_ctime < _SETTLING:
+                continue  # perhaps made just now, and about to be locked
             descriptor = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             continue
@@ -122,7 +122,9 @@ def seal(store: Store, targets: list[str]) -> None:
         return
     descriptor = os.open(store.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        ctypes.CDLL(None, use_errno=True).syncfs(descriptor)
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), store.root)
     finally:
         os.close(descriptor)
     for target in unsealed:

@@ -23,11 +23,11 @@ LOCK = Lock(
 
 
 def keys(lock):
-    return [step.key for step in make_plan(lock, lambda _: None).steps]
+    return [step.key for step in make_plan(lock, lambda _: None, lambda _: False).steps]
 
 
 def test_a_group_has_two_layers_and_libraries_one():
-    kinds = [(step.kind, step.name) for step in make_plan(LOCK, lambda _: None).steps]
+    kinds = [(step.kind, step.name) for step in make_plan(LOCK, lambda _: None, lambda _: False).steps]
     assert kinds == [
         ("unpacked", "base"),
         ("configured", "base"),
@@ -76,6 +76,15 @@ def test_recorded_digests_and_sources_change_nothing():
 
 def test_what_is_present_is_reused():
     present = {keys(LOCK)[0]: Digest("a" * 64)}
-    plan = make_plan(LOCK, present.get)
+    plan = make_plan(LOCK, present.get, lambda _: False)
     assert [step.action for step in plan.steps] == ["reuse", "build", "build", "build", "build"]
     assert len(plan.to_build) == 4
+
+
+def test_a_recorded_digest_counts_and_not_what_the_inputs_gave_once():
+    recorded = Digest("b" * 64)
+    group = replace(LOCK.groups[0], unpacked=recorded)
+    lock = replace(LOCK, groups=(group, LOCK.groups[1]))
+    other = {keys(lock)[0]: Digest("a" * 64)}
+    assert make_plan(lock, other.get, lambda _: False).steps[0].action == "build"
+    assert make_plan(lock, lambda _: None, {recorded}.__contains__).steps[0].present == recorded

@@ -42,12 +42,12 @@ def record(tmp_path):
     (project / "requirements.txt").write_text("numpy")
     layer = store / "layers-v1/x/tree"
     layer.mkdir(parents=True)
-    place = store / "environments-v1" / subject.environment_id(str(project))
-    place.mkdir(parents=True)
+    place = subject.record_path(str(store), subject.identity_of(str(project), b"spec", b"lock"))
+    os.makedirs(os.path.dirname(place))
     value = {
         "version": subject.RECORD_VERSION,
         "name": "climate",
-        "sources": [["requirements.txt", subject._sha256(b"numpy")]],
+        "sources": [["requirements.txt", subject.sha256_of(b"numpy")]],
         "layers": [str(layer)],
         "home": str(store / "homes/x"),
         "path": ["/opt/envbox/python/bin"],
@@ -55,7 +55,8 @@ def record(tmp_path):
         "shell": "bash",
         "volumes": [{"source": "/data", "target": "/data", "access": "read"}],
     }
-    (place / "record.json").write_text(json.dumps(value))
+    with open(place, "w") as file:
+        json.dump(value, file)
     return str(store), str(project), value
 
 
@@ -116,3 +117,25 @@ def test_the_plain_form_is_that_of_a_sandbox_spec(record):
     plain = Session(store, project, value).sandbox("/w", ["true"], project)
     plain["environment"] = [list(pair) for pair in plain["environment"]]
     assert json.loads(SandboxSpec.from_json(json.dumps(plain)).to_json()) == plain
+
+
+def test_the_store_is_hidden_where_the_project_or_a_volume_would_show_it(record):
+    store, project, value = record
+    above = os.path.dirname(store)
+    value["volumes"].append({"source": above, "target": "/everything", "access": "write"})
+    covered = [m["target"] for m in Session(store, above, value).sandbox("/w", ["true"], above)["mounts"][-2:]]
+    assert covered == [store, "/everything/store"]
+    assert not Session(store, project, {**value, "volumes": []})._covers()
+
+
+def test_a_work_folder_is_gone_at_its_end_and_leaves_no_descriptor(record):
+    store, project, value = record
+    os.mkdir(os.path.join(store, "tmp"))
+    before = os.listdir("/proc/self/fd")
+    for _ in range(3):
+        with Session(store, project, value).work() as folder:
+            hosts = os.path.join(folder, "upper/etc/hosts")
+            with open(hosts) as file:
+                assert file.read().endswith("127.0.1.1 climate\n")
+    assert os.listdir(os.path.join(store, "tmp")) == []
+    assert len(os.listdir("/proc/self/fd")) == len(before)

@@ -33,6 +33,20 @@ def tell_unwritable(error: OSError) -> int:
     return HostError.exit_status
 
 
+def tell_of_store(error: OSError) -> int:
+    """Write what it means that entering failed at a file of the store; returns the exit status."""
+    from envbox.store.location import default_root
+    from envbox.store.store import explaining
+
+    try:
+        with explaining(default_root()):
+            raise error
+    except EnvboxError as explained:
+        return tell(explained)
+    except OSError as other:
+        return tell_bug(other)
+
+
 def tell_bug(error: BaseException) -> int:
     """Write a bug of ours with its traceback; returns 70."""
     _write("".join(traceback.format_exception(error)))

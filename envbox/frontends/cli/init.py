@@ -34,10 +34,18 @@ def init(
         raise SpecInvalid(f"{path} is there already", hint="edit it, or choose another folder")
     name = specs.valid_name(os.path.basename(os.path.abspath(folder)))
     text = specs.template(name, base)
-    specs.parse(text, file=SPEC_NAME, folder=os.path.abspath(folder), read=_nothing)
-    os.makedirs(folder, exist_ok=True)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
+    try:
+        specs.parse(text, file=SPEC_NAME, folder=os.path.abspath(folder), read=_nothing)
+    except SpecInvalid as error:
+        raise SpecInvalid(error.message, hint="choose another --base, such as debian:13") from error
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise SpecInvalid(
+            f"{path} cannot be written: {error.strerror}", hint="choose a folder that you may write to"
+        ) from error
     typer.echo(f"Wrote {path}. Edit it, then run `envbox shell`.")
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from envbox.spec import Base, PackageRequest
     from envbox.store.manifest import Entry
     from envbox.store.store import Store
-    from envbox.values import Architecture, Artifact
+    from envbox.values import Architecture, Artifact, Digest
     from envbox.workshop import Workshop
 
 __all__ = ["Apt"]
@@ -102,8 +102,13 @@ def _farm(group: GroupWork, packages: Sequence[PackageTree]) -> Farm:
 
 
 def _trees(store: Store, group: GroupWork) -> list[PackageTree]:
-    trees = [open_tree(store, digest) for digest in group.digests]
-    return [tree for tree in trees if tree]
+    return [_tree(store, digest) for digest in group.digests]
+
+
+def _tree(store: Store, digest: Digest) -> PackageTree:
+    tree = open_tree(store, digest)
+    assert tree, f"{digest} was unpacked before its group is built"
+    return tree
 
 
 def _late_files(group: GroupWork, packages: Sequence[PackageTree], root: str) -> dict[str, str]:

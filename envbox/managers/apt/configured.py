@@ -97,7 +97,11 @@ def _preinst(package: PackageTree) -> list[str]:
         f"echo {shlex.quote('Preparing ' + package.name + ' ...')}",
         *hide,
         f"mkdir {_CONTROL}",
-        *(f"cp /{path} {_CONTROL}/{path.removeprefix(prefix)}" for path in files if path != f"{prefix}list"),
+        *(
+            f"cp {shlex.quote('/' + path)} {_CONTROL}/{shlex.quote(path.removeprefix(prefix))}"
+            for path in files
+            if path != f"{prefix}list"
+        ),
         f"printf %s {shlex.quote(package.control)} >{_CONTROL}/control",
         f"{assignments} {_CONTROL}/preinst install || {{ echo {shlex.quote(words)} >&2; exit 1; }}",
         *show,

@@ -43,7 +43,7 @@ def _join(before: str, paragraphs: Iterable[str]) -> str:
 
 
 def _unpacked(package: PackageTree) -> str:
-    lines = package.control.strip("\n").splitlines()
+    lines = package.control.strip("\n").split("\n")  # a description may hold what else splits lines
     lines.insert(1, "Status: install ok unpacked")
     if package.conffiles:
         lines.append("Conffiles:")
@@ -98,6 +98,6 @@ def _below(path: str, prefix: str) -> bool:
 
 def parse_diversions(text: str) -> dict[str, tuple[str, str]]:
     """/var/lib/dpkg/diversions, three lines each: from, to, the diverting package (`:` if local)."""
-    lines = text.splitlines()
+    lines = text.split("\n")
     triples = zip(lines[0::3], lines[1::3], lines[2::3], strict=False)
     return {os.path.normpath(source).lstrip("/"): (to.lstrip("/"), by) for source, to, by in triples}

@@ -33,7 +33,8 @@ class Installed:
     @cached_property
     def diversions(self) -> Mapping[str, tuple[str, str]]:
         """Path -> (where other packages' files go, the package that keeps the path)."""
-        return database.parse_diversions(self.read(f"{database.ADMIN}/diversions"))
+        listed = database.parse_diversions(self.read(f"{database.ADMIN}/diversions"))
+        return {merged_path(path): (merged_path(target), keeper) for path, (target, keeper) in listed.items()}
 
     def owner(self, path: str) -> Owner | None:
         """The package that shipped `path`, None if a script made it."""
@@ -49,7 +50,7 @@ class Installed:
         for entry in self._below.entries():
             folder, _, name = entry.path.rpartition("/")
             if folder == INFO and name.endswith(".list"):
-                lines = self.read(entry.path).splitlines()
+                lines = self.read(entry.path).split("\n")
                 owners.update({merged_path(line.lstrip("/")): name.removesuffix(".list") for line in lines})
         return owners
 

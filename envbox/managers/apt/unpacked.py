@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from envbox.errors import BuildFailed
 from envbox.formats import dependency
 from envbox.managers.apt.package_tree import INFO
-from envbox.sandbox.records import ATTRIBUTE as OWNER_ATTRIBUTE
+from envbox.sandbox.owners import ATTRIBUTE as OWNER_ATTRIBUTE
 from envbox.store.manifest import Entry
 from envbox.store.view import join
 
@@ -179,6 +179,9 @@ class Farm:
             lower = self._below.get(name)
             assert lower, "a list that is not the group's own is below"
             self._places[name] = Place(lower, None, "")
+        for path, place in self._places.items():
+            if place.entry.kind == "hardlink":
+                self._places[path] = self._with_its_file(place)
         folders = sorted(self._folders.values(), key=lambda entry: entry.path)
         for entry in folders:
             if entry.path:
@@ -191,6 +194,17 @@ class Farm:
             os.chmod(full, entry.mode | 0o700)
             os.utime(full, (entry.mtime, entry.mtime))
         return entries
+
+    def _with_its_file(self, place: Place) -> Place:
+        """A name shares a file only with one of its own package; where that went elsewhere, it is a file itself."""
+        package, entry = place.package, place.entry
+        shared = self._places.get(entry.target)
+        if package is None or (shared and shared.package is package and shared.entry.kind == "file"):
+            return place
+        path = os.path.relpath(place.source, package.tree)
+        by_path = {found.path: found for found in package.entries}
+        original = by_path[by_path[path].target]
+        return place._replace(entry=original._replace(path=entry.path))
 
     def _write_place(self, folder: str, place: Place) -> Entry:
         entry = place.entry

@@ -35,3 +35,10 @@ def test_other_kinds_are_left_alone():
     assert jks.with_date(b"PK" * 40, 1) is None
     assert jks.with_date(key_store([(b"a", b"b")], 1, kind=1), 1) is None
     assert jks.with_date(key_store([(b"a", b"b")], 1, password="secret"), 1) is None
+
+
+@given(st.binary(max_size=60))
+def test_a_store_cut_short_is_left_alone(rest):
+    body = struct.pack(">III", 0xFEEDFEED, 2, 3) + rest
+    seal = hashlib.sha1("changeit".encode("utf-16-be") + b"Mighty Aphrodite" + body).digest()
+    assert jks.with_date(body + seal, 1) is None or len(rest) >= 14

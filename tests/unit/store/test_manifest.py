@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envbox.sandbox.records import ATTRIBUTE as OWNER_ATTRIBUTE
+from envbox.sandbox.owners import ATTRIBUTE as OWNER_ATTRIBUTE
 from envbox.store import manifest
 from envbox.store.manifest import Entry
 

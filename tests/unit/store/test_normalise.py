@@ -89,3 +89,20 @@ def test_password_files_keep_the_owner_that_they_have_below(tmp_path):
     make(tmp_path, "etc/shadow")
     below = [Entry("etc/shadow", "file", 0o640, 0, 42, 0)]
     assert {(e.uid, e.gid) for e in settle(tmp_path, below=below) if e.path == "etc/shadow"} == {(0, 42)}
+
+
+def test_neither_a_key_store_nor_a_certificate_folder_leads_out_of_the_tree(tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "link").symlink_to("ssl-cert-snakeoil.pem")
+    (outside / "cacerts").write_bytes(b"keep")
+    tree = tmp_path / "tree"
+    (tree / "etc/ssl").mkdir(parents=True)
+    (tree / "etc/ssl/certs").symlink_to(outside)
+    settle(tree)
+    assert os.path.islink(outside / "link")
+    os.unlink(tree / "etc/ssl/certs")
+    (tree / "etc/ssl/certs/java").mkdir(parents=True)
+    (tree / "etc/ssl/certs/java/cacerts").symlink_to(outside / "cacerts")
+    settle(tree)
+    assert (outside / "cacerts").read_bytes() == b"keep"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from envbox.values import Artifact, Digest
     from envbox.workshop import Workshop
 
-_STEADY = "the one promised is not in this store to compare with, and a second build here gave the same"
+_STEADY = "a second build here gave the same: the one promised was built by other rules, or from other files"
 _HOSTILE = "leave the package out of `packages`, or take it from another archive"
 _UNPACKERS = 2  # xz releases the interpreter's lock; more threads than this only wait for each other
 
@@ -213,18 +213,16 @@ class _Builder:
         )
 
     def _mismatch(self, step: Step, digest: Digest) -> DigestMismatch:
+        """The layer promised is not here to compare with; a second build tells what differs from build to build."""
         assert step.recorded, "only a recorded digest can be missed"
-        message = f"the layer {step.title!r} is {digest.short}, envbox.lock promises {step.recorded.short}"
-        if self._layers.has(step.recorded):
-            lines = difference.describe(self._layers.entries(step.recorded), self._layers.entries(digest))
-            message += "; these files differ:\n" + "\n".join(f"  {line}" for line in lines)
-        else:
-            self.fetch(Plan((replace(step, present=None),)))
-            again = self._make(step)
-            lines = difference.describe(self._layers.entries(digest), self._layers.entries(again))
-            message += "\n" + "\n".join(["these files differ from build to build:", *lines] if lines else [_STEADY])
+        self.fetch(Plan((replace(step, present=None),)))
+        again = self._make(step)
+        lines = difference.describe(self._layers.entries(digest), self._layers.entries(again))
+        found = ["these files differ from build to build:", *lines] if lines else [_STEADY]
         return DigestMismatch(
-            message,
+            "\n".join(
+                [f"the layer {step.title!r} is {digest.short}, envbox.lock promises {step.recorded.short}", *found]
+            ),
             hint=f"what was built is kept in {self._layers.tree(digest)}; if it is right, `envbox lock` records it",
         )
 

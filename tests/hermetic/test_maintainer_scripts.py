@@ -179,11 +179,8 @@ def test_the_same_packages_give_the_same_layers_whatever_their_scripts_do_with_t
 def test_a_layer_that_does_not_reproduce_is_told_with_the_file_that_differs(case: Case) -> None:
     case.install(postinst("head -c 8 /dev/urandom >/etc/lucky-number\n"))
     locked = case.lock.read_bytes()
-    case.forget_layers(names=("environments-v1",))
-    case.forget_keys()
-    case.fails("build", code="EB-DIGEST", status=3, parts=("packages, configured", "etc/lucky-number", "hint:"))
-    assert case.lock.read_bytes() == locked
     case.forget_layers()
     case.fails(
         "build", code="EB-DIGEST", status=3, parts=("packages, configured", "etc/lucky-number", "build to build")
     )
+    assert case.lock.read_bytes() == locked

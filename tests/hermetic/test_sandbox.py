@@ -495,7 +495,7 @@ def test_a_step_that_fails_is_named_and_nothing_runs(
 ) -> None:
     spec = kit.spec("bash", "-c", "echo ran")
     argv, failure = kit.command(spec)
-    Path(argv[-2]).write_text(dataclasses.replace(spec, **changes).to_json(), encoding="utf-8")
+    Path(argv[-3]).write_text(dataclasses.replace(spec, **changes).to_json(), encoding="utf-8")
     done = subprocess.run(argv, capture_output=True, check=False, text=True, **kit.identity())
     outcome = sandbox.Outcome(done.returncode, done.stdout, done.stderr, sandbox.read_failure(failure))
     assert outcome.failure is not None

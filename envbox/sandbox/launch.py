@@ -1,4 +1,4 @@
-"""`python -I -S launch.py SPEC.json ERROR_FILE CALLER`: one launch in a process of its own.
+"""`python -I -S launch.py SPEC.json ERROR_FILE [CALLER]`: one launch in a process of its own.
 
 For callers with several threads, and for those that capture output. Exits with the command's status; if a
 step of the set-up fails, ERROR_FILE receives one JSON line {"stage", "errno", "detail"}, the status is 125.
@@ -17,16 +17,16 @@ def command(spec_path: str, error_path: str) -> list[str]:
     return [sys.executable, "-I", "-S", os.path.abspath(__file__), spec_path, error_path, str(os.getpid())]
 
 
-def main(spec_path: str, error_path: str, caller: str) -> int:
-    """Launches, and reports a failure of the set-up in `error_path`. Ends, with all inside, when the caller does."""
+def main(spec_path: str, error_path: str, caller: str = "") -> int:
+    """Launches, and reports a failure of the set-up in `error_path`. Ends, with all inside, when its parent does."""
     import json
 
     from envbox.sandbox.native import LaunchError, launch
     from envbox.sandbox.syscalls import die_with_parent
 
     die_with_parent()
-    if os.getppid() != int(caller):
-        return SETUP_FAILED
+    if caller and os.getppid() != int(caller):
+        return SETUP_FAILED  # the caller was gone before we could ask to be told
     with open(spec_path, encoding="utf-8") as file:
         spec = json.load(file)
     try:

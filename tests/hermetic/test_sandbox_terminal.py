@@ -87,7 +87,7 @@ def screen() -> Iterator[Screen]:
 
 def line(kit: Kit, spec: SandboxSpec) -> str:
     """What one types to launch a spec."""
-    return shlex.join(kit.command(spec)[0]) + "\n"
+    return shlex.join(kit.command(spec)[0][:-1]) + "\n"  # its parent is the shell that it is typed to
 
 
 def inner(kit: Kit) -> SandboxSpec:

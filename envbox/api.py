@@ -79,7 +79,7 @@ class Status:
     @property
     def is_built(self) -> bool:
         """True if nothing has to be done before entering."""
-        return self.plan is not None and not self.plan.to_build and not self.mismatches
+        return self.plan is not None and all(step.is_kept for step in self.plan.steps) and not self.mismatches
 
 
 @dataclass(frozen=True)

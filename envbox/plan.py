@@ -31,6 +31,11 @@ class Step:
     present: Digest | None
 
     @property
+    def is_kept(self) -> bool:
+        """True if the layer is here, and is the one that the lock promises."""
+        return self.present is not None and self.recorded in {None, self.present}
+
+    @property
     def action(self) -> str:
         """`reuse` or `build`."""
         return "reuse" if self.present else "build"
@@ -56,13 +61,12 @@ class Plan:
 def make_plan(lock: Lock, made_from: Callable[[str], Digest | None], has: Callable[[Digest], bool]) -> Plan:
     """What has to be done to have the lock's layers.
 
-    `has` tells whether the store has a layer; `made_from`, for layers without a recorded digest, what a key gave there.
+    `made_from` tells what a key gave in this store; `has`, for keys that it does not know, whether a layer is there.
     """
 
     def present(key: str, recorded: Digest | None) -> Digest | None:
-        if recorded:
-            return recorded if has(recorded) else None
-        return made_from(key)
+        made = made_from(key)
+        return recorded if made is None and recorded and has(recorded) else made
 
     steps: list[Step] = []
     parent = ""

@@ -132,9 +132,7 @@ class _Builder:
 
     def _present(self, step: Step) -> Digest | None:
         """The step's layer, if another envbox has made it meanwhile."""
-        if step.recorded:
-            return step.recorded if self._layers.has(step.recorded) else None
-        return self._layers.made_from(step.key)
+        return make_plan(self._lock, self._layers.made_from, self._layers.has).steps[len(self.digests)].present
 
     def _build(self, step: Step) -> Digest:
         digest = self._make(step)
@@ -213,18 +211,23 @@ class _Builder:
         )
 
     def _mismatch(self, step: Step, digest: Digest) -> DigestMismatch:
-        """The layer promised is not here to compare with; a second build tells what differs from build to build."""
         assert step.recorded, "only a recorded digest can be missed"
-        self.fetch(Plan((replace(step, present=None),)))
-        again = self._make(step)
-        lines = difference.describe(self._layers.entries(digest), self._layers.entries(again))
-        found = ["these files differ from build to build:", *lines] if lines else [_STEADY]
+        if self._layers.has(step.recorded):
+            found = ["these files differ:", *self._differences(step.recorded, digest)]
+        else:  # nothing to compare with but a second build, which tells what differs from build to build
+            self.fetch(Plan((replace(step, present=None),)))
+            lines = self._differences(digest, self._make(step))
+            found = ["these files differ from build to build:", *lines] if lines else [_STEADY]
         return DigestMismatch(
             "\n".join(
                 [f"the layer {step.title!r} is {digest.short}, envbox.lock promises {step.recorded.short}", *found]
             ),
             hint=f"what was built is kept in {self._layers.tree(digest)}; if it is right, `envbox lock` records it",
         )
+
+    def _differences(self, expected: Digest, found: Digest) -> list[str]:
+        lines = difference.describe(self._layers.entries(expected), self._layers.entries(found))
+        return [f"  {line}" for line in lines]
 
     def published(self) -> list[str]:
         """Everything put into the store that should outlive a crash of the host."""

@@ -49,6 +49,12 @@ _MISMATCH_HINT = "an archive in the middle of an update mends itself soon; if th
 Result = TypeVar("Result")
 
 
+def trusted_certificates() -> str:
+    """The file of certificate authorities that this host trusts, a company's own among them; empty if there is none."""
+    path = os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile or ""
+    return path if os.path.isfile(path) else ""
+
+
 @dataclass(frozen=True)
 class Download:
     """One file: places to try in order, what it must be (`size` -1: not known), its name for people."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import ssl
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -14,6 +13,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from envbox.errors import ArtifactHostile, BuildFailed, NetworkFailed, Unsatisfiable
 from envbox.formats import toml
+from envbox.host.fetch import trusted_certificates
 from envbox.libraries.uv import UV, executable
 from envbox.lock import LibrarySet
 from envbox.sandbox.spec import Mount
@@ -149,21 +149,15 @@ def _network_files() -> list[Mount]:
         )
     ]
     mounts.append(Mount("bind", "/etc/hosts", source="/etc/hosts", access="read", optional=True))
-    certificates = _host_certificates()
+    certificates = trusted_certificates()
     if certificates:
         mounts.append(Mount("bind", "/run/envbox-certificates.pem", source=certificates, access="read", optional=True))
     return mounts
 
 
-def _host_certificates() -> str:
-    """The certificate authorities that the host trusts, a company's own proxy among them."""
-    path = os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile or ""
-    return path if os.path.isfile(path) else ""
-
-
 def _network_environment() -> Mapping[str, str]:
     passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
-    if _host_certificates():
+    if trusted_certificates():
         passed["SSL_CERT_FILE"] = "/run/envbox-certificates.pem"
     return passed
 

@@ -37,6 +37,9 @@ FOLDERS = (
 )
 
 
+_NAMES = frozenset(folder.partition("/")[0] for folder in FOLDERS)
+
+
 @contextlib.contextmanager
 def explaining(root: str) -> Iterator[None]:
     """Turn a full disk, a read-only or foreign store into StoreFailed with what to do; other errors pass."""
@@ -80,7 +83,7 @@ class Store:
     def _check_is_ours(self) -> None:
         """A folder that others use must not have its permissions changed."""
         shared = os.stat(self.root).st_mode & stat.S_IWOTH
-        if shared or (os.listdir(self.root) and not os.path.isdir(self.path("layers-v1"))):
+        if shared or set(os.listdir(self.root)) - _NAMES:
             raise StoreFailed(
                 f"{self.root} {'is writable by everybody' if shared else 'holds other things'}: it cannot be a store",
                 hint="set ENVBOX_STORE to a folder of your own that is empty or not there yet",

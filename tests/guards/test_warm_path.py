@@ -32,7 +32,7 @@ sys.path.insert(0, {folder!r})
 before = set(sys.modules)
 import envbox.__main__, envbox.session, envbox.sandbox.native, envbox.store.location
 envbox.session.parse_json('{{"version": 1, "layers": ["a"], "name": "b"}}')
-envbox.session._sha256(b"")
+envbox.session.sha256_of(b"")
 print(repr(sorted(set(sys.modules) - before)))
 """
 

@@ -81,10 +81,18 @@ def test_what_is_present_is_reused():
     assert len(plan.to_build) == 4
 
 
-def test_a_recorded_digest_counts_and_not_what_the_inputs_gave_once():
+def test_a_layer_counts_as_kept_only_if_it_is_the_one_promised():
     recorded = Digest("b" * 64)
     group = replace(LOCK.groups[0], unpacked=recorded)
     lock = replace(LOCK, groups=(group, LOCK.groups[1]))
-    other = {keys(lock)[0]: Digest("a" * 64)}
-    assert make_plan(lock, other.get, lambda _: False).steps[0].action == "build"
+    other = make_plan(lock, {keys(lock)[0]: Digest("a" * 64)}.get, lambda _: True).steps[0]
+    assert (other.present, other.is_kept) == (Digest("a" * 64), False)
+    same = make_plan(lock, {keys(lock)[0]: recorded}.get, lambda _: False).steps[0]
+    assert (same.present, same.is_kept) == (recorded, True)
+
+
+def test_a_promised_layer_that_came_from_elsewhere_is_reused():
+    recorded = Digest("b" * 64)
+    lock = replace(LOCK, groups=(replace(LOCK.groups[0], unpacked=recorded), LOCK.groups[1]))
     assert make_plan(lock, lambda _: None, {recorded}.__contains__).steps[0].present == recorded
+    assert make_plan(lock, lambda _: None, lambda _: False).steps[0].present is None

@@ -43,7 +43,7 @@ def _facts(found: api.Status) -> dict[str, object]:
             {
                 "title": step.title,
                 "digest": str(step.recorded) if step.recorded else None,
-                "present": bool(step.present),
+                "present": step.is_kept,
             }
             for step in steps
         ],
@@ -62,6 +62,6 @@ def _text(found: api.Status) -> str:
     lines += [f"        {mismatch}" for mismatch in found.mismatches]
     for step in found.plan.steps if found.plan else ():
         digest = step.recorded.short if step.recorded else "not recorded"
-        lines.append(f"layer:  {digest:12}  {'here   ' if step.present else 'missing'}  {step.title}")
+        lines.append(f"layer:  {digest:12}  {'here   ' if step.is_kept else 'missing'}  {step.title}")
     lines.append(f"store:  {found.store}")
     return "\n".join(lines)

@@ -125,13 +125,13 @@ class _Builder:
         if digest is None:
             waiting = partial(self._reporter.note, f"waiting for another envbox to build: {step.title}")
             with exclusive(self._store, step.key[:32], waiting):
-                digest = self._present(step) or self._build(step)
+                digest = self._made_meanwhile() or self._build(step)
         if step.recorded and digest != step.recorded:
             raise self._mismatch(step, digest)
         self.digests.append(digest)
 
-    def _present(self, step: Step) -> Digest | None:
-        """The step's layer, if another envbox has made it meanwhile."""
+    def _made_meanwhile(self) -> Digest | None:
+        """The next step's layer, if another envbox has made it since the plan was made."""
         return make_plan(self._lock, self._layers.made_from, self._layers.has).steps[len(self.digests)].present
 
     def _build(self, step: Step) -> Digest:

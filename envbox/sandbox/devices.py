@@ -53,21 +53,37 @@ def mount_processes(place: Target) -> None:
 
 
 def mount_devices(place: Target) -> None:
-    """A /dev with the harmless devices, private pseudo-terminals and shared memory; nothing of the host's."""
+    """A /dev with the harmless devices, private pseudo-terminals, shared memory, and the caller's own terminal."""
     folder = mount_tmpfs(place, 0o755, ATTRIBUTE_NOSUID | ATTRIBUTE_NOEXEC)
     for name in _NODES:
-        source = os.open(f"/dev/{name}", _PATH_ONLY)
-        if (os.fstat(source).st_mode & _TYPE) != _CHARACTER_DEVICE:
-            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), name)
-        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666, dir_fd=folder))
-        node = Target(folder, name, os.open(name, _PATH_ONLY, dir_fd=folder))
-        bind(source, node, ATTRIBUTE_NOSUID | ATTRIBUTE_NOEXEC)
+        _mount_node(folder, name, f"/dev/{name}")
+    terminal = _terminal()
+    if terminal:
+        _mount_node(folder, "console", terminal)  # /dev/pts is a new one: here ttyname(3) finds the caller's terminal
     for name, text in _LINKS:
         os.symlink(text, name, dir_fd=folder)
     options = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "620")]
     mount_filesystem("devpts", options, _new_folder(folder, "pts"), ATTRIBUTE_NOSUID | ATTRIBUTE_NOEXEC)
     shared = _new_folder(folder, "shm")
     mount_tmpfs(shared, 0o1777, ATTRIBUTE_NOSUID | ATTRIBUTE_NODEV | ATTRIBUTE_NOEXEC)
+
+
+def _mount_node(folder: int, name: str, device: str) -> None:
+    source = os.open(device, _PATH_ONLY)
+    if (os.fstat(source).st_mode & _TYPE) != _CHARACTER_DEVICE:
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), device)
+    os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666, dir_fd=folder))
+    node = Target(folder, name, os.open(name, _PATH_ONLY, dir_fd=folder))
+    bind(source, node, ATTRIBUTE_NOSUID | ATTRIBUTE_NOEXEC)
+
+
+def _terminal() -> str:
+    """The terminal that the command is given, if it can be reached by a name."""
+    for descriptor in (0, 1, 2):
+        if os.isatty(descriptor):
+            path = os.readlink(f"/proc/self/fd/{descriptor}")
+            return path if path.startswith("/dev/pts/") and os.path.exists(path) else ""
+    return ""
 
 
 def mount_system(place: Target) -> None:

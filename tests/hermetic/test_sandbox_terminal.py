@@ -98,6 +98,15 @@ def inner(kit: Kit) -> SandboxSpec:
     )  # fmt: skip
 
 
+def test_the_terminal_has_a_name_inside(kit: Kit, screen: Screen) -> None:
+    screen.type(line(kit, kit.spec("bash", "-c", "[ /proc/self/fd/0 -ef /dev/console ] && echo na''med")))
+    screen.wait_for("named\n")
+
+
+def test_without_a_terminal_there_is_no_console(kit: Kit) -> None:
+    assert kit.run("bash", "-c", "[ -e /dev/console ] || echo none").output == "none\n"
+
+
 def test_control_c_ends_the_command_and_gives_130(kit: Kit, screen: Screen) -> None:
     screen.type(line(kit, kit.spec("bash", "-c", "echo rea''dy; exec sleep 100")))
     screen.wait_for("ready\n")

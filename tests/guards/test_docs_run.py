@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +20,6 @@ from tests.guards.test_docs_commands import RUN_AS_SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.real
 
@@ -89,9 +90,14 @@ def _shell(command: str, place: Path, variables: dict[str, str]) -> str:
 
 
 @pytest.fixture
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what a fresh clone would have, where everybody can read it."""
-    folder = tmp_path_factory.mktemp("clone")
+def clone() -> Iterator[Path]:
+    """A copy of what a fresh clone would have, where everybody can read it: pytest's own folders are private."""
+    with tempfile.TemporaryDirectory(prefix="envbox-clone-", dir="/var/tmp") as place:
+        os.chmod(place, 0o755)
+        yield _copied(Path(place))
+
+
+def _copied(folder: Path) -> Path:
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT,
@@ -102,9 +108,6 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    for part in (folder, *folder.parents):
-        if part.stat().st_uid == os.geteuid() and part != part.parent:
-            part.chmod(part.stat().st_mode | 0o055)
     return folder
 
 

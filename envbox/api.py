@@ -251,7 +251,10 @@ _Parsed = TypeVar("_Parsed")
 def _unchanged(path: str, load: Callable[[str], _Parsed]) -> tuple[_Parsed, bytes]:
     """What `load` made of a file, and the bytes that it made it of: somebody may write it at the same time."""
     while True:
-        before = _read(path) if os.path.isfile(path) else b""
+        try:
+            before = _read(path)
+        except OSError:
+            before = b""  # what that means is for `load` to say
         parsed = load(path)
         if _read(path) == before:
             return parsed, before

@@ -49,11 +49,6 @@ class Archive:
     architecture: Architecture
     parts: tuple[Part, ...]
 
-    @property
-    def epoch(self) -> int:
-        """The date of the youngest part: no file of a layer is younger."""
-        return max(part.state.date for part in self.parts)
-
     def versions(self, name: str) -> list[tuple[Package, Part]]:
         """All versions of a package, the newest first."""
         found = [(package, part) for part in self.parts for index in part.packages for package in index.find(name)]

@@ -8,8 +8,9 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from envbox.errors import LockInvalid
-from envbox.lock.text import FORMAT, dumps, loads
+from envbox.lock.reading import FORMAT, loads
 from envbox.lock.values import ArchiveIndex, ArchiveState, Group, LibrarySet, Lock, Request
+from envbox.lock.writing import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,24 +1,16 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING
 
 from envbox.errors import LockInvalid
 from envbox.formats import toml
 from envbox.formats.toml_positions import positions
 from envbox.lock.reader import Fault, Table
 from envbox.lock.values import ArchiveIndex, ArchiveState, Group, LibrarySet, Lock, Request
-from envbox.values import Architecture, Artifact, Digest, Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from envbox.values import Architecture, Artifact, Problem
 
 FORMAT = 1
-_NEEDS = "envbox>=0.1"  # the oldest envbox that reads FORMAT
-_HEADER = "# Written by envbox. Do not edit; change envbox.toml and run `envbox lock`.\n"
 _ANEW = "Take the file back from version control, or run `envbox lock` to write it anew."
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _URL = re.compile(r"https?://[^\s\x00-\x1f\x7f]+")
 _RELATIVE = re.compile(r"(?!/)(?!(?:.*/)?\.\.?(?:/|$))[^\s\\\x00-\x1f\x7f]+")
 
@@ -149,95 +141,3 @@ def _read_artifact(table: Table, archives: set[str]) -> Artifact:
         digest=table.digest("digest"),
         archive=archive,
     )
-
-
-def dumps(lock: Lock) -> str:
-    """Its one canonical text: `loads(dumps(lock)) == lock`, and `dumps(loads(text)) == text`."""
-    parts = [
-        _HEADER,
-        _table("", {
-            "format": FORMAT,
-            "needs": _NEEDS,
-            "recipe": lock.recipe,
-            "architecture": lock.architecture.value,
-            "epoch": _time(lock.epoch),
-        }),
-        _request_table(lock.request),
-        *map(_archive_table, lock.archives),
-        *map(_group_table, lock.groups),
-        *map(_library_table, lock.libraries),
-    ]  # fmt: skip
-    return "\n".join(parts)
-
-
-def _request_table(request: Request) -> str:
-    return _table("[request]", {
-        "base": request.base,
-        "mirror": request.mirror or None,
-        "security-mirror": request.security_mirror or None,
-        "key": request.key or None,
-        "packages": request.packages,
-        "python": request.python,
-        "python-index": request.python_index or None,
-    })  # fmt: skip
-
-
-def _archive_table(archive: ArchiveState) -> str:
-    return _table("[[archive]]", {
-        "name": archive.name,
-        "url": archive.url,
-        "suite": archive.suite,
-        "date": _time(archive.date),
-        "release": archive.release,
-        "signers": archive.signers,
-        "indexes": archive.indexes,
-    })  # fmt: skip
-
-
-def _group_table(group: Group) -> str:
-    return _table("[[group]]", {
-        "name": group.name,
-        "requested": group.requested,
-        "unpacked": group.unpacked,
-        "configured": group.configured,
-        "artifacts": group.artifacts,
-    })  # fmt: skip
-
-
-def _library_table(library: LibrarySet) -> str:
-    return _table("[[library]]", {
-        "language": library.language,
-        "interpreter": library.interpreter,
-        "layer": library.layer,
-        "tools": library.tools,
-        "artifacts": library.artifacts,
-    })  # fmt: skip
-
-
-_Listed = str | Artifact | ArchiveIndex
-
-
-def _table(header: str, values: Mapping[str, toml.Scalar | Digest | tuple[_Listed, ...] | None]) -> str:
-    """A table with its header; keys whose value is None are left out."""
-    lines = [header] if header else []
-    for key, value in values.items():
-        if isinstance(value, tuple):
-            lines.append(f"{key} = {toml.list_of(map(_item, value))}")
-        elif value is not None:
-            lines.append(f"{key} = {toml.scalar(str(value) if isinstance(value, Digest) else value)}")
-    return "\n".join(lines) + "\n"
-
-
-def _item(value: _Listed) -> str:
-    """One line for each, so that a diff shows which artifacts changed and how, and merges rarely conflict."""
-    if isinstance(value, str):
-        return toml.scalar(value)
-    known: dict[str, toml.Scalar] = {"size": value.size, "digest": str(value.digest)}
-    if isinstance(value, ArchiveIndex):
-        return toml.inline_table({"path": value.path} | known)
-    place: dict[str, toml.Scalar] = {"archive": value.archive} if value.archive else {}
-    return toml.inline_table({"name": value.name, "version": value.version} | known | place | {"source": value.source})
-
-
-def _time(seconds: int) -> datetime:
-    return _EPOCH + timedelta(seconds=seconds)

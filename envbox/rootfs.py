@@ -90,7 +90,6 @@ class _Builder:
         sets = {step.index for step in todo.to_build if step.kind == "library"}
         debs = [artifact for index in sorted(groups) for artifact in self._lock.groups[index].artifacts]
         others = [a for index in sorted(sets) for a in libraries.artifacts_of(self._lock.libraries[index])]
-        archives = {state.name: state.url for state in self._lock.archives}
         unpacked = {artifact.digest for artifact in debs}
         self._reporter.start("unpack", "Unpacking packages", len(debs))
         with work_folder(self._store, "unpack") as work, ThreadPoolExecutor(_UNPACKERS) as pool:
@@ -101,7 +100,7 @@ class _Builder:
                     futures.append(pool.submit(self._unpack_one, artifact, work))
 
             try:
-                self._workshop.fetch([*debs, *others], archives, arrived)
+                self._workshop.fetch([*debs, *others], self._lock, arrived)
                 for future in futures:
                     future.result()
             except BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import hashlib
 import re
 from dataclasses import dataclass
 
@@ -18,6 +19,11 @@ class Digest:
     def __post_init__(self) -> None:
         if not _HEX.fullmatch(self.hex):
             raise ValueError(f"not a sha256: {self.hex!r}")
+
+    @classmethod
+    def of(cls, data: bytes) -> Digest:
+        """The digest of some bytes."""
+        return cls(hashlib.sha256(data).hexdigest())
 
     @classmethod
     def parse(cls, text: str) -> Digest:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from envbox.host.fetch import Download, Fetcher
 from envbox.report import Reporter, Silent
+from envbox.sources import DEFAULT, Sources
 from envbox.store.blobs import Blobs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
+    from envbox.lock import Lock
     from envbox.store.store import Store
     from envbox.values import Artifact
 
@@ -24,26 +26,27 @@ class Workshop:
     store: Store
     fetcher: Fetcher = field(default_factory=Fetcher)
     reporter: Reporter = field(default_factory=Silent)
+    sources: tuple[str, ...] = DEFAULT
+    """Where to look for what has a hash, in this order: `mirror`, `snapshot`, the URL of a cache."""
 
     @cached_property
     def blobs(self) -> Blobs:
         """The store's artifacts."""
         return Blobs(self.store)
 
-    def fetch(
-        self, artifacts: Iterable[Artifact], archives: Mapping[str, str], done: Callable[[Artifact], None]
-    ) -> None:
-        """Have every artifact in the store. `archives` are URLs by name; `done` is called, from any thread, for each.
+    def fetch(self, artifacts: Iterable[Artifact], lock: Lock | None, done: Callable[[Artifact], None]) -> None:
+        """Have every artifact in the store; those of an archive come from `lock`. `done` is called, from any thread.
 
         Raises NetworkFailed, ArtifactMismatch, StoreFailed.
         """
         wanted = {}
+        sources = self.sources_of(lock)
         for artifact in artifacts:
             if self.blobs.has(artifact.digest):
                 done(artifact)
             else:
                 download = Download(
-                    (url_of(artifact, archives),),
+                    sources.artifact(artifact),
                     artifact.size,
                     artifact.digest,
                     f"{artifact.name} {artifact.version}",
@@ -58,7 +61,11 @@ class Workshop:
             work = [(download, self.blobs.partial(download.digest)) for _, download in wanted.values()]
             self.fetcher.download_all(work, self.reporter, arrived)
 
+    def fetch_one(self, what: Download) -> None:
+        """Have one more file in the store. Raises NotThere, NetworkFailed, ArtifactMismatch, StoreFailed."""
+        self.fetcher.download(what, self.blobs.partial(what.digest), lambda _amount: None)
+        self.blobs.commit(what.digest)
 
-def url_of(artifact: Artifact, archives: Mapping[str, str]) -> str:
-    """Where an artifact is fetched from."""
-    return f"{archives[artifact.archive]}/{artifact.source}" if artifact.archive else artifact.source
+    def sources_of(self, lock: Lock | None) -> Sources:
+        """Where the files of `lock` are looked for."""
+        return Sources(self.sources, lock)

@@ -25,6 +25,11 @@ DEBIAN = Distro(
     manager="apt",
     url="http://deb.debian.org/debian",
     security_url="http://deb.debian.org/debian-security",
+    snapshot_url="http://snapshot.debian.org/archive",
+    snapshot_folder="debian",
+    snapshot_security_folder="debian-security",
+    old_url="http://archive.debian.org/debian",
+    old_security_url="http://archive.debian.org/debian-security",
     components=("main",),
     releases={
         "11": _stable("bullseye"),

@@ -35,6 +35,13 @@ class Distro:
     manager: str
     url: str
     security_url: str
+    snapshot_url: str
+    """Of the service that keeps every state: `URL/FOLDER/20261101T000000Z/dists/...`, or the nearest one before."""
+    snapshot_folder: str
+    snapshot_security_folder: str
+    old_url: str
+    """Where releases go that the mirrors drop."""
+    old_security_url: str
     components: tuple[str, ...]
     releases: Mapping[str, Release]
     base_packages: tuple[str, ...]

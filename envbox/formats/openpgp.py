@@ -64,6 +64,16 @@ def verify_clearsigned(document: bytes, keys: Sequence[bytes], where: str) -> Ve
     return Verified(result.bytes.replace(b"\r\n", b"\n"), signers)
 
 
+def readings(document: bytes) -> tuple[bytes, ...]:
+    """The texts that `document` may stand for, unverified: itself, and what it clearsigns. For who knows a digest."""
+    if not _FRAME.fullmatch(document):
+        return (document,)
+    signed = document.replace(b"\r\n", b"\n").partition(b"\n\n")[2].rpartition(b"-----BEGIN PGP SIGNATURE-----")[0]
+    text = re.sub(rb"^- ", b"", signed, flags=re.MULTILINE)
+    # The last line ending belongs to the frame; whether a text ends with one is not signed.
+    return (document, text, text.removesuffix(b"\n"))
+
+
 def _certificates(key: bytes, where: str) -> list[pysequoia.Cert]:
     import pysequoia
 

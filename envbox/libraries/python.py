@@ -61,7 +61,7 @@ def resolve(wanted: PythonLibraries, lock: Lock, sandbox: BuildSandbox, workshop
     Raises Unsatisfiable with uv's reason, NetworkFailed.
     """
     tool = UV[lock.architecture]
-    workshop.fetch([tool], {}, lambda _artifact: None)
+    workshop.fetch([tool], None, lambda _artifact: None)
     box = sandbox.with_mounts(
         Mount("bind", _TOOL, source=executable(tool, workshop), access="read"),
         Mount("bind", _PLACE, source=_requirements(sandbox, wanted.requirements)),
@@ -242,7 +242,7 @@ def _wheel_name(url: str) -> str:
 
 def _measured(wheels: Sequence[Artifact], workshop: Workshop) -> list[Artifact]:
     """With sizes, which not every index tells: what was downloaded is as long as it is."""
-    workshop.fetch(wheels, {}, lambda _artifact: None)
+    workshop.fetch(wheels, None, lambda _artifact: None)
     return [replace(wheel, size=os.path.getsize(workshop.blobs.path(wheel.digest))) for wheel in wheels]
 
 

@@ -28,6 +28,11 @@ class ArchiveIndex:
     size: int
     digest: Digest
 
+    @property
+    def component(self) -> str:
+        """`main`, ...: what the index is of."""
+        return self.path.rpartition("/binary-")[0]
+
 
 @dataclass(frozen=True)
 class ArchiveState:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from envbox.build_sandbox import BuildSandbox
     from envbox.distros import Distro
-    from envbox.lock import ArchiveState
+    from envbox.lock import ArchiveState, Lock
     from envbox.spec import Base, PackageRequest
     from envbox.store.manifest import Entry
     from envbox.store.store import Store
@@ -53,6 +53,9 @@ class Manager(Protocol):
         workshop: Workshop,
     ) -> Any:
         """Fetch and verify the package lists. Raises NetworkFailed, SignatureInvalid."""
+
+    def reopen_archive(self, lock: Lock, workshop: Workshop) -> Any:
+        """The package lists that `lock` was solved against, by their hashes. Raises NetworkFailed, ArtifactMismatch."""
 
     def states(self, archive: Any) -> tuple[ArchiveState, ...]:
         """Its signed identity, for the lock."""

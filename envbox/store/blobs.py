@@ -7,10 +7,11 @@ import os
 from typing import TYPE_CHECKING
 
 from envbox.errors import ArtifactMismatch
+from envbox.store.work import write_file
+from envbox.values import Digest
 
 if TYPE_CHECKING:
     from envbox.store.store import Store
-    from envbox.values import Digest
 
 
 class Blobs:
@@ -40,6 +41,13 @@ class Blobs:
             if not os.path.exists(target):
                 raise
         return target
+
+    def put(self, data: bytes) -> Digest:
+        """Keep what did not come by a download. Idempotent."""
+        digest = Digest.of(data)
+        if not self.has(digest):
+            write_file(self.path(digest), data)
+        return digest
 
     def check(self, digest: Digest, name: str) -> None:
         """As `read`, for those who want the file itself."""

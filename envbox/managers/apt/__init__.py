@@ -8,6 +8,7 @@ from envbox.errors import ArtifactHostile
 from envbox.managers.apt import archive as archives
 from envbox.managers.apt import base, configured, database, solve, sources
 from envbox.managers.apt.installed import Installed
+from envbox.managers.apt.locked_archive import open_locked_archive
 from envbox.managers.apt.package_tree import PackageTree, add_tree, open_tree
 from envbox.managers.apt.unpacked import Farm
 from envbox.sandbox.spec import Mount
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from envbox.build_sandbox import BuildSandbox
     from envbox.distros import Distro
-    from envbox.lock import ArchiveState
+    from envbox.lock import ArchiveState, Lock
     from envbox.managers.manager import GroupWork
     from envbox.spec import Base, PackageRequest
     from envbox.store.manifest import Entry
@@ -44,6 +45,10 @@ class Apt:
     ) -> archives.Archive:
         """Fetch and verify the package lists of all suites."""
         return archives.open_archive(distro, base, architecture, keys, workshop)
+
+    def reopen_archive(self, lock: Lock, workshop: Workshop) -> archives.Archive:
+        """The package lists of all suites as they were locked."""
+        return open_locked_archive(lock, workshop)
 
     def states(self, archive: archives.Archive) -> tuple[ArchiveState, ...]:
         """The suites' signed states."""

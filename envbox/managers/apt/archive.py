@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,7 @@ from envbox.formats import release as release_format
 from envbox.formats.packages_index import Package, PackagesIndex
 from envbox.host.fetch import Download, NotThere
 from envbox.lock import ArchiveIndex, ArchiveState
-from envbox.values import Artifact, Digest
+from envbox.values import Artifact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -143,7 +142,7 @@ def _open_part(place: _Place, keys: Sequence[bytes], workshop: Workshop) -> Part
         url=place.url,
         suite=place.suite.folder,
         date=release.date,
-        release=Digest(hashlib.sha256(verified.text).hexdigest()),
+        release=workshop.blobs.put(verified.text),
         signers=tuple(sorted(verified.signers)),
         indexes=tuple(indexes),
     )
@@ -168,7 +167,5 @@ def _fetch_index(place: _Place, index: ArchiveIndex, by_hash: bool, workshop: Wo
         direct = f"{place.folder}/{index.path}"
         hashed = f"{place.folder}/{folder}/by-hash/SHA256/{index.digest.hex}"
         urls = (hashed, direct) if by_hash else (direct,)
-        work = Download(urls, index.size, index.digest, f"{place.suite.folder} {index.path}")
-        workshop.fetcher.download(work, blobs.partial(index.digest), lambda _amount: None)
-        blobs.commit(index.digest)
+        workshop.fetch_one(Download(urls, index.size, index.digest, f"{place.suite.folder} {index.path}"))
     return compression.decompress(index.path, blobs.read(index.digest, index.path))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from envbox.errors import ArtifactHostile
 from envbox.managers.apt import archive as archives
-from envbox.managers.apt import base, configured, database, solve, sources
+from envbox.managers.apt import base, configured, database, preinst, solve, sources
 from envbox.managers.apt.installed import Installed
 from envbox.managers.apt.locked_archive import open_locked_archive
 from envbox.managers.apt.package_tree import PackageTree, add_tree, open_tree
+from envbox.managers.apt.rewrites import rewritten
 from envbox.managers.apt.unpacked import Farm
 from envbox.sandbox.spec import Mount
 
@@ -97,7 +99,13 @@ class Apt:
         if group.is_base:
             files.update(sources.files(group.distro, group.release))
         configured.write_files(sandbox.upper, files, lambda path: _mode_below(group, packages, path))
-        box = sandbox.with_mounts(Mount("bind", _PACKAGES, source=root, access="read")) if late else sandbox
+        stage = os.path.join(sandbox.work, "preinst")
+        preinst.stage(stage, packages)
+        mounts = [Mount("bind", preinst.STAGE, source=stage, access="read")]
+        mounts += [Mount("bind", _PACKAGES, source=root, access="read")] if late else []
+        scripts = configured.write_scripts(sandbox.work, rewritten(lambda path: _script(group, packages, path)))
+        mounts += [Mount("bind", f"/{path}", source=source, access="read") for path, source in scripts]
+        box = sandbox.with_mounts(*mounts)
         configured.configure(box, log, on_step, group.name)
 
 
@@ -127,6 +135,16 @@ def _automatic(packages: Sequence[PackageTree], group: GroupWork) -> list[tuple[
     """Name and architecture, as apt writes them: `all` is the root's own."""
     requested = {request.partition("=")[0] for request in group.requested}
     return [(package.name, group.architecture.value) for package in packages if package.name not in requested]
+
+
+def _script(group: GroupWork, packages: Sequence[PackageTree], path: str) -> str:
+    """Text of a script that the group's packages or those below brought, empty if there is none."""
+    for package in packages:
+        full = os.path.join(package.tree, path)
+        if os.path.isfile(full):
+            with open(full, encoding="utf-8", errors="surrogateescape") as file:
+                return file.read()
+    return group.read_below(path)
 
 
 def _mode_below(group: GroupWork, packages: Sequence[PackageTree], path: str) -> int:

@@ -8,19 +8,16 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from envbox.errors import BuildFailed, StoreFailed
-from envbox.formats import dependency
-from envbox.managers.apt import database
-from envbox.managers.apt.package_tree import INFO, PackageTree
+from envbox.managers.apt import database, preinst
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from envbox.build_sandbox import BuildSandbox
+    from envbox.managers.apt.package_tree import PackageTree
 
 _POLICY = "usr/sbin/policy-rc.d"  # invoke-rc.d(8): 101 forbids to start any service
 _SCRIPT = f"{database.ADMIN}/envbox-configure"  # longer than an argument may be
-_CONTROL = f"/{database.ADMIN}/tmp.ci"  # where dpkg keeps the control archive of what it installs
-_HIDDEN_LIST = "/run/envbox-list"
 _TAIL = 30
 
 
@@ -44,6 +41,18 @@ def write_files(upper: str, files: Mapping[str, str], folder_mode: Callable[[str
         os.chmod(full, 0o755 if path == _POLICY else 0o644)
 
 
+def write_scripts(work: str, scripts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Put executable `scripts` (path -> text) into the work folder; returns each path with where that is."""
+    places = []
+    for number, (path, text) in enumerate(scripts):
+        full = os.path.join(work, f"script-{number}")
+        with open(full, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+        os.chmod(full, 0o755)
+        places.append((path, full))
+    return places
+
+
 def _make_folders(upper: str, path: str, folder_mode: Callable[[str], int]) -> None:
     full = os.path.join(upper, path)
     if path and not os.path.isdir(full):
@@ -63,8 +72,7 @@ def script(packages: Sequence[PackageTree], late: Mapping[str, str], fired: Sequ
     `late` files (path -> their source inside the sandbox) are put where the preinst scripts have made room for them.
     """
     lines = ["set -e", "cd /", *_OVERRIDES]
-    for package in preinst_order(packages):
-        lines += _preinst(package)
+    lines += preinst.commands(packages)
     lines += [f"cp -a {shlex.quote(source)} {shlex.quote('/' + path)}" for path, source in sorted(late.items())]
     lines += [f"dpkg-trigger --no-await --by-package={shlex.quote(by)} {shlex.quote(name)}" for name, by in fired]
     lines.append("dpkg --force-unsafe-io --configure --pending")
@@ -72,41 +80,6 @@ def script(packages: Sequence[PackageTree], late: Mapping[str, str], fired: Sequ
     lines += _settle()
     lines.append(f"rm -f /{_POLICY} /{_SCRIPT}")
     return "\n".join(lines) + "\n"
-
-
-def _preinst(package: PackageTree) -> list[str]:
-    """As dpkg does it: out of the folder in which debconf looks for whose questions are asked, and for their texts."""
-    if "preinst" not in package.scripts:
-        return []
-    prefix = f"{INFO}/{package.info_name}."
-    files = [entry.path for entry in package.entries if entry.path.startswith(prefix)]
-    variables = {
-        "DPKG_MAINTSCRIPT_PACKAGE": package.name,
-        "DPKG_MAINTSCRIPT_ARCH": package.fields["Architecture"],
-        "DPKG_MAINTSCRIPT_NAME": "preinst",
-        "DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT": "1",
-        "DPKG_ADMINDIR": f"/{database.ADMIN}",
-        "DPKG_ROOT": "",
-    }
-    assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
-    words = f"{package.name}: its preinst script failed"
-    # dpkg-divert moves no file that is listed as the diverting package's own, which it is not until after the script.
-    hide = [f"mv /{prefix}list {_HIDDEN_LIST}"] if package.diverts else []
-    show = [f"mv {_HIDDEN_LIST} /{prefix}list"] if package.diverts else []
-    return [
-        f"echo {shlex.quote('Preparing ' + package.name + ' ...')}",
-        *hide,
-        f"mkdir {_CONTROL}",
-        *(
-            f"cp {shlex.quote('/' + path)} {_CONTROL}/{shlex.quote(path.removeprefix(prefix))}"
-            for path in files
-            if path != f"{prefix}list"
-        ),
-        f"printf %s {shlex.quote(package.control)} >{_CONTROL}/control",
-        f"{assignments} {_CONTROL}/preinst install || {{ echo {shlex.quote(words)} >&2; exit 1; }}",
-        *show,
-        f"rm -r {_CONTROL}",
-    ]
 
 
 def _settle() -> list[str]:
@@ -126,28 +99,6 @@ def _settle() -> list[str]:
         "  done",
         "fi",
     ]
-
-
-def preinst_order(packages: Sequence[PackageTree]) -> list[PackageTree]:
-    """By name, each after those of `packages` that it pre-depends on."""
-    by_name = {package.name: package for package in packages}
-    ordered: dict[str, PackageTree] = {}
-
-    def visit(package: PackageTree) -> None:
-        if package.name in ordered or package.name in visiting:
-            return
-        visiting.add(package.name)
-        needs = dependency.parse(package.fields.get("Pre-Depends", ""), package.fields["Architecture"])
-        for alternatives in needs:
-            for relation in alternatives:
-                if relation.name in by_name:
-                    visit(by_name[relation.name])
-        ordered[package.name] = package
-
-    visiting: set[str] = set()
-    for name in sorted(by_name):
-        visit(by_name[name])
-    return list(ordered.values())
 
 
 def configure(sandbox: BuildSandbox, log: str, on_step: Callable[[str], None], group: str) -> None:

@@ -214,7 +214,7 @@ class Farm:
             os.symlink(entry.target, full)
             os.utime(full, (entry.mtime, entry.mtime), follow_symlinks=False)
         elif content is None:
-            _link_or_copy(place.source, full)
+            link_or_copy(place.source, full)
         else:  # a list that lost a line
             with open(full, "wb") as file:
                 file.write(content)
@@ -242,7 +242,7 @@ def replaces(winner: PackageTree, name: str, version: str) -> bool:
     )
 
 
-def _link_or_copy(source: str, target: str) -> None:
+def link_or_copy(source: str, target: str) -> None:
     """A hard link; where the file system does not take one more, a copy."""
     try:
         os.link(source, target, follow_symlinks=False)

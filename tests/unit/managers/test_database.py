@@ -4,8 +4,9 @@ import subprocess
 import pytest
 
 from envbox.managers.apt import database
-from envbox.managers.apt.configured import preinst_order, script
+from envbox.managers.apt.configured import script
 from envbox.managers.apt.package_tree import PackageTree, add_tree, merged_path
+from envbox.managers.apt.preinst import preinst_order
 from envbox.store.manifest import Entry
 from envbox.store.store import Store
 from envbox.values import Digest

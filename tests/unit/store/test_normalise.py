@@ -1,18 +1,29 @@
+import fnmatch
+import hashlib
 import os
+import struct
 import time
 
 import pytest
 
 from envbox.store import normalise as subject
 from envbox.store.manifest import Entry
-from envbox.store.normalise import EMPTIED, REMOVED, Times, normalise
+from envbox.store.normalise import Times, normalise
+from envbox.store.normalise_table import ROWS
 from envbox.store.view import View
 
 EPOCH = 1_000_000_000
+DATED = "etc/ssl/certs/java/cacerts"
 
 
 def settle(tree, started=None, below=()):
     return normalise(str(tree), {}, View([below]), Times(EPOCH, time.time() if started is None else started))
+
+
+def key_store(made):
+    body = struct.pack(">IIIIH", 0xFEEDFEED, 2, 1, 2, 1) + b"a" + struct.pack(">qH", made, 5) + b"X.509"
+    body += struct.pack(">I", 3) + b"der"
+    return body + hashlib.sha1("changeit".encode("utf-16-be") + b"Mighty Aphrodite" + body).digest()
 
 
 def make(tree, path, content=b"x"):
@@ -22,26 +33,100 @@ def make(tree, path, content=b"x"):
     return full
 
 
-@pytest.mark.parametrize("pattern", REMOVED)
-def test_every_row_removes_what_it_names_and_nothing_beside_it(tmp_path, pattern):
-    path = pattern.replace("*", "name")
-    make(tmp_path, path)
-    neighbour = make(tmp_path, os.path.join(os.path.dirname(path) + "-kept", "neighbour"))
+# What a real build leaves behind, row by row. None: it must be gone.
+LEFT = {
+    "var/cache/ldconfig/aux-cache": None,
+    "var/log/dpkg.log": None,
+    "var/log/alternatives.log": None,
+    "var/log/bootstrap.log": None,
+    "var/log/apt/history.log": None,
+    "var/log/apt/term.log": None,
+    "var/log/apt/eipp.log.xz": None,
+    "var/log/fontconfig.log": None,
+    "var/lib/dpkg/status-old": None,
+    "var/lib/dpkg/diversions-old": None,
+    "var/lib/dpkg/lock": None,
+    "var/lib/dpkg/lock-frontend": None,
+    "var/lib/dpkg/triggers/Lock": None,
+    "var/lib/dpkg/updates/0001": None,
+    "var/cache/debconf/config.dat-old": None,
+    "etc/passwd-": None,
+    "etc/group-": None,
+    "etc/shadow-": None,
+    "etc/gshadow-": None,
+    "etc/subuid-": None,
+    "etc/subgid-": None,
+    "etc/.pwd.lock": None,
+    "var/cache/apt/pkgcache.bin": None,
+    "var/cache/apt/srcpkgcache.bin": None,
+    "var/cache/apt/archives/jq_1.7_amd64.deb": None,
+    "var/lib/apt/lists/deb.debian.org_debian_dists_trixie_InRelease": None,
+    "var/lib/dbus/machine-id": None,
+    "etc/ssh/ssh_host_ed25519_key": None,
+    "etc/ssh/ssh_host_ed25519_key.pub": None,
+    "etc/ssl/private/ssl-cert-snakeoil.key": None,
+    "etc/ssl/certs/ssl-cert-snakeoil.pem": None,
+    "etc/ssl/certs/0123abcd.0 -> ssl-cert-snakeoil.pem": None,
+    "etc/nvme/hostid": None,
+    "etc/nvme/hostnqn": None,
+    "etc/apt/trustdb.gpg": None,
+    "var/lib/systemd/random-seed": None,
+    "var/lib/systemd/credential.secret": None,
+    "var/lib/systemd/catalog/database": None,
+    "etc/console-setup/cached_setup_keyboard.sh": None,
+    "usr/share/info/dir.old": None,
+    "run/utmp": None,
+    "tmp/.X0-lock": None,
+    "root/.cache": None,
+    "etc/machine-id": b"",
+    "var/lib/dpkg/triggers/Unincorp": b"",
+}
+
+
+def plant(tree, what):
+    path, _, target = what.partition(" -> ")
+    if not target:
+        return make(tree, path)
+    (tree / path).parent.mkdir(parents=True, exist_ok=True)
+    (tree / path).symlink_to(target)
+    return tree / path
+
+
+@pytest.mark.parametrize(("what", "content"), LEFT.items())
+def test_what_a_build_leaves_behind_is_settled_and_would_not_be_without_its_row(tmp_path, monkeypatch, what, content):
+    for name in ("with", "without"):
+        planted = plant(tmp_path / name, what)
+        beside = make(tmp_path / name, os.path.join(os.path.dirname(planted) + "-kept", "beside"))
+        if name == "without":
+            path = what.partition(" -> ")[0]
+            monkeypatch.setattr(subject, "ROWS", [row for row in ROWS if not fnmatch.fnmatchcase(path, row.pattern)])
+        settle(tmp_path / name)
+        assert beside.exists()
+        if name == "without":
+            assert os.path.lexists(planted)
+            assert planted.is_symlink() or planted.read_bytes() == b"x"
+        elif content is None:
+            assert not os.path.lexists(planted)
+        else:
+            assert planted.read_bytes() == content
+
+
+def test_every_row_is_tested():
+    paths = [what.partition(" -> ")[0] for what in LEFT] + [DATED]
+    idle = [row.pattern for row in ROWS if not any(fnmatch.fnmatchcase(path, row.pattern) for path in paths)]
+    assert idle == []
+
+
+def test_certificates_of_java_were_added_at_the_epoch(tmp_path):
+    store = make(tmp_path, DATED, key_store(made=1_700_000_000_123))
+    store.chmod(0o444)
     settle(tmp_path)
-    assert not (tmp_path / path).exists()
-    assert neighbour.exists()
+    assert store.read_bytes() == key_store(made=EPOCH * 1000)
+    assert store.stat().st_mode & 0o777 == 0o444
 
 
-@pytest.mark.parametrize("path", EMPTIED)
-def test_files_that_must_exist_say_nothing(tmp_path, path):
-    make(tmp_path, path, b"0123456789abcdef\n")
-    settle(tmp_path)
-    assert (tmp_path / path).read_bytes() == b""
-
-
-def test_the_hash_link_of_the_snakeoil_certificate_goes_with_it(tmp_path):
-    make(tmp_path, "etc/ssl/certs/ssl-cert-snakeoil.pem")
-    (tmp_path / "etc/ssl/certs/0123abcd.0").symlink_to("ssl-cert-snakeoil.pem")
+def test_only_the_link_to_the_snakeoil_certificate_goes(tmp_path):
+    (tmp_path / "etc/ssl/certs").mkdir(parents=True)
     (tmp_path / "etc/ssl/certs/4567abcd.0").symlink_to("real.pem")
     settle(tmp_path)
     assert os.listdir(tmp_path / "etc/ssl/certs") == ["4567abcd.0"]
@@ -80,9 +165,10 @@ def test_overlay_attributes_are_gone_but_for_opaqueness(tmp_path):
     assert os.listxattr(folder) == ["user.overlay.opaque"]
 
 
-def test_rows_are_unique():
-    rows = [*REMOVED, *EMPTIED, *subject.REDATED]
+def test_rows_are_unique_and_have_reasons():
+    rows = [(row.pattern, row.link) for row in ROWS]
     assert len(rows) == len(set(rows))
+    assert all(row.reason for row in ROWS)
 
 
 def test_password_files_keep_the_owner_that_they_have_below(tmp_path):

@@ -1,0 +1,30 @@
+"""Where envbox's environments differ from what mmdebstrap makes of the same packages, on purpose, and why."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+ABSENT, PRESENT, OTHER = "only mmdebstrap has it", "only envbox has it", "differs"
+
+
+class Row(NamedTuple):
+    """How the paths that a shell pattern names may differ. `*` crosses folders."""
+
+    kind: str
+    pattern: str
+    reason: str
+
+
+ROWS = (
+    Row(ABSENT, "dev/*", "device nodes need privileges; a session has a fresh /dev"),
+    Row(ABSENT, "etc/apt/sources.list", "mmdebstrap writes its command line's sources there"),
+    Row(PRESENT, "etc/apt/sources.list.d/debian.sources", "the sources, in the format of Debian's installer"),
+    Row(ABSENT, "etc/hostname", "mmdebstrap copies the building host's; a session has its environment's name"),
+    Row(ABSENT, "etc/resolv.conf", "mmdebstrap copies the building host's; a session has its host's"),
+    Row(ABSENT, "etc/fstab", "mmdebstrap writes an empty one; an environment has no file systems to mount"),
+    Row(ABSENT, "var/lib/dpkg/arch", "mmdebstrap writes the architecture that dpkg assumes without the file"),
+    Row(ABSENT, "var/lib/apt/extended_states", "marks of what apt chose, of which a base has none"),
+    Row(OTHER, "var/lib/apt/extended_states", "as above, and sorted: compared line by line"),
+    Row(OTHER, "var/lib/dpkg/triggers/File", "in the order of unpacking, which is by name: compared line by line"),
+    Row(OTHER, "usr/share/python3/debpython/__pycache__/*", "dated, or by hash, after which script imports it first"),
+)

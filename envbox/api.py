@@ -5,21 +5,23 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from envbox import inputs
 from envbox import lock as locks
 from envbox import rootfs as roots
 from envbox import session as sessions
 from envbox import spec as specs
 from envbox.build_sandbox import setup_error
 from envbox.entry import Basis, write_record
-from envbox.errors import EnvboxError, LockInvalid, LockStale, ProjectNotFound
+from envbox.errors import EnvboxError, LockInvalid, LockStale, ProjectNotFound, SpecInvalid
+from envbox.fingerprint import fingerprint
 from envbox.host import probe, run
 from envbox.host.fetch import Fetcher
 from envbox.plan import RECIPE
 from envbox.report import Reporter, Silent
-from envbox.resolve import resolve
+from envbox.resolve import Resolver
 from envbox.sandbox import launch
 from envbox.store.store import Store, explaining
 from envbox.store.work import write_file
@@ -106,14 +108,60 @@ class Project:
         return os.path.join(self.folder, sessions.LOCK_NAME)
 
     def lock(self) -> Rootfs:
-        """Solve afresh, build, and write envbox.lock with the digest of every layer."""
+        """Write envbox.lock with the digest of every layer, and build it. What is locked already is held if it can be.
+
+        Raises UnknownPackage, Unsatisfiable, NetworkFailed, SignatureInvalid, BuildFailed.
+        """
+        return self._solved(self._former_lock())
+
+    def update(self) -> Rootfs:
+        """As `lock`, but choose everything afresh: the archive and the indexes as they are now."""
+        return self._solved(None)
+
+    def add(self, packages: Sequence[str] = (), python: Sequence[str] = ()) -> Rootfs:
+        """Ask for more in envbox.toml, lock and build. Nothing is written unless all of it succeeds."""
+        return self._changed(specs.with_added, specs.Change(tuple(packages), tuple(python)))
+
+    def remove(self, packages: Sequence[str] = (), python: Sequence[str] = ()) -> Rootfs:
+        """The opposite of `add`. Raises UnknownPackage for what envbox.toml does not ask for."""
+        return self._changed(specs.with_removed, specs.Change(tuple(packages), tuple(python)))
+
+    def _changed(self, edit: Callable[[str, specs.Change], str], change: specs.Change) -> Rootfs:
+        text = edit(self.inputs.text.decode("utf-8-sig"), change)
+        try:
+            spec = specs.parse(text, file=sessions.SPEC_NAME, folder=self.folder, read=self._read_text)
+        except SpecInvalid as error:
+            raise SpecInvalid(error.message, hint="correct what you asked for; nothing was changed") from None
+        project = replace(self, spec=spec, inputs=replace(self.inputs, text=text.encode()))
+        return project._solved(self._former_lock(), instead_of=self.inputs.text)  # noqa: SLF001 - ourselves, changed
+
+    def _read_text(self, path: str) -> str:
+        return _read(os.path.join(self.folder, path)).decode("utf-8-sig")
+
+    def _former_lock(self) -> Lock | None:
+        """What is locked, if it can be gone on from."""
+        try:
+            return locks.load(self.lock_path) if os.path.exists(self.lock_path) else None
+        except LockInvalid as error:
+            self.reporter.note(f"{error.message}: locking afresh")
+            return None
+
+    def _solved(self, former: Lock | None, instead_of: bytes | None = None) -> Rootfs:
         with self._working() as workshop:
-            resolved = resolve(self.spec, self.folder, workshop, lambda part: roots.materialize(part, workshop).trees)
-            rootfs = roots.materialize(resolved, workshop)
+            resolver = Resolver(self.spec, self.folder, workshop, lambda part: roots.materialize(part, workshop).trees)
+            rootfs = roots.materialize(resolver.held(former) if former else resolver.fresh(), workshop)
             text = locks.dumps(rootfs.lock).encode()
-            self._write_lock(text)
+            if instead_of is not None:
+                self._write_spec(instead_of)
+            self._write(self.lock_path, text)
             self._record(text, rootfs)
         return rootfs
+
+    def _write_spec(self, instead_of: bytes) -> None:
+        path = os.path.join(self.folder, sessions.SPEC_NAME)
+        if _read(path) != instead_of:
+            raise LockStale(f"{path} was changed by somebody else meanwhile", hint="run the same command again")
+        self._write(path, self.inputs.text)
 
     def build(self) -> Rootfs:
         """Have what envbox.lock says in the store; a missing lock is made. Raises LockStale if it is out of date."""
@@ -122,10 +170,11 @@ class Project:
             return self.lock()
         lock, text = self._read_lock()
         with self._working() as workshop:
+            inputs.provide(lock, self.folder, workshop)
             rootfs = roots.materialize(lock, workshop)
             if rootfs.lock != lock:  # the first to build it records the digests
                 text = locks.dumps(rootfs.lock).encode()
-                self._write_lock(text)
+                self._write(self.lock_path, text)
             self._record(text, rootfs)
         return rootfs
 
@@ -145,7 +194,7 @@ class Project:
         if lock.recipe != RECIPE:
             raise LockStale(
                 f"{sessions.LOCK_NAME} is of recipe {lock.recipe}, this envbox builds by recipe {RECIPE}",
-                hint="run `envbox lock` to build anew, or use the envbox that wrote it",
+                hint="run `envbox lock` to solve and build anew, or use the envbox that wrote it",
             )
         if lock.architecture is not probe.architecture():
             raise LockInvalid(
@@ -181,19 +230,21 @@ class Project:
         with session.work() as work:
             return _run_sandbox(session.sandbox(work, argv, directory or None), work, capture=capture)
 
-    def _write_lock(self, text: bytes) -> None:
-        if os.path.exists(self.lock_path) and _read(self.lock_path) == text:
+    def _write(self, path: str, text: bytes) -> None:
+        if os.path.exists(path) and _read(path) == text:
             return
         try:
-            write_file(self.lock_path, text)
+            write_file(path, text)
         except OSError as error:
             raise LockInvalid(
-                f"{self.lock_path} cannot be written: {error.strerror}", hint="make the project's folder writable"
+                f"{path} cannot be written: {error.strerror}", hint="make the project's folder writable"
             ) from error
 
     def _record(self, lock: bytes, rootfs: Rootfs) -> None:
         identity = sessions.identity_of(self.folder, self.inputs.text, lock)
-        write_record(self.spec, Basis(self.folder, identity, self.inputs.sources), rootfs, self.store)
+        paths = inputs.project_paths(rootfs.lock)
+        prints = tuple((path, fingerprint(os.path.join(self.folder, path))) for path in paths)
+        write_record(self.spec, Basis(self.folder, identity, self.inputs.sources, prints), rootfs, self.store)
 
     @contextlib.contextmanager
     def _working(self) -> Iterator[Workshop]:

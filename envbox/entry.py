@@ -35,6 +35,8 @@ class Basis:
     """Of the texts of spec and lock: `session.identity_of`."""
     sources: tuple[tuple[str, str], ...]
     """The other files that the spec names, each with its sha256."""
+    inputs: tuple[tuple[str, object], ...] = ()
+    """Files and folders of the project that steps take, each with its `fingerprint`."""
 
 
 def write_record(spec: Spec, basis: Basis, rootfs: Rootfs, store: Store) -> None:
@@ -43,7 +45,7 @@ def write_record(spec: Spec, basis: Basis, rootfs: Rootfs, store: Store) -> None
     session_layer = _session_layer(spec, stack, store)
     home = store.path("homes", hashlib.sha256(os.fsencode(basis.folder)).hexdigest()[:32])
     record = _record(spec, rootfs, [*rootfs.trees, Layers(store).tree(session_layer)])
-    record.update({"sources": basis.sources, "home": home, "project": basis.folder})
+    record.update({"sources": basis.sources, "inputs": basis.inputs, "home": home, "project": basis.folder})
     seal(store, [Layers(store).folder(session_layer)])
     path = record_path(store.root, basis.identity)
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)

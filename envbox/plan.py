@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from envbox.lock import Group, LibrarySet, Lock
+    from envbox.lock import BuildStep, Group, LibrarySet, Lock
     from envbox.values import Artifact, Digest
 
-RECIPE = 1
+RECIPE = 2
 """The rules by which layers are made. Any change that gives other bytes from the same artifacts raises it."""
 
 
@@ -22,9 +22,9 @@ class Step:
     """One layer. `key` stands for all that goes into it; `recorded` is the lock's digest, `present` the store's."""
 
     kind: str
-    """`unpacked`, `configured` or `library`."""
+    """`unpacked`, `configured`, `library` or `step`."""
     index: int
-    """Which of the lock's groups, or of its library sets."""
+    """Which of the lock's groups, of its library sets or of its steps."""
     name: str
     key: str
     recorded: Digest | None
@@ -43,7 +43,8 @@ class Step:
     @property
     def title(self) -> str:
         """For people."""
-        return f"{self.name} libraries" if self.kind == "library" else f"{self.name}, {self.kind}"
+        titles = {"library": f"{self.name} libraries", "step": f"step {self.name}"}
+        return titles.get(self.kind, f"{self.name}, {self.kind}")
 
 
 @dataclass(frozen=True)
@@ -68,16 +69,43 @@ def make_plan(lock: Lock, made_from: Callable[[str], Digest | None], has: Callab
         made = made_from(key)
         return recorded if made is None and recorded and has(recorded) else made
 
-    steps: list[Step] = []
+    return Plan(tuple(replace(step, present=present(step.key, step.recorded)) for step in _steps(lock)))
+
+
+def recorded_layers(lock: Lock) -> dict[str, Digest]:
+    """The digest that the lock records for each key."""
+    return {step.key: step.recorded for step in _steps(lock) if step.recorded}
+
+
+def with_recorded(lock: Lock, known: Mapping[str, Digest]) -> Lock:
+    """The lock with the digests that are `known` for its keys, and no others."""
+    found = {(step.kind, step.index): known.get(step.key) for step in _steps(lock)}
+    return replace(
+        lock,
+        groups=tuple(
+            replace(group, unpacked=found["unpacked", i], configured=found["configured", i])
+            for i, group in enumerate(lock.groups)
+        ),
+        libraries=tuple(replace(libraries, layer=found["library", i]) for i, libraries in enumerate(lock.libraries)),
+        steps=tuple(replace(step, layer=found["step", i]) for i, step in enumerate(lock.steps)),
+    )
+
+
+def _steps(lock: Lock) -> Iterator[Step]:
     parent = ""
     for index, group in enumerate(lock.groups):
         for kind, recorded in (("unpacked", group.unpacked), ("configured", group.configured)):
             parent = _group_key(lock, group, kind, parent)
-            steps.append(Step(kind, index, group.name, parent, recorded, present(parent, recorded)))
+            yield Step(kind, index, group.name, parent, recorded, None)
+    below = [parent]
     for index, libraries in enumerate(lock.libraries):
         key = _library_key(lock, libraries)
-        steps.append(Step("library", index, libraries.language, key, libraries.layer, present(key, libraries.layer)))
-    return Plan(tuple(steps))
+        below.append(key)
+        yield Step("library", index, libraries.language, key, libraries.layer, None)
+    for index, step in enumerate(lock.steps):
+        key = _step_key(lock, step, below)
+        below = [key]
+        yield Step("step", index, step.name, key, step.layer, None)
 
 
 def _group_key(lock: Lock, group: Group, kind: str, parent: str) -> str:
@@ -96,6 +124,11 @@ def _library_key(lock: Lock, libraries: LibrarySet) -> str:
         "artifacts": _digests(libraries.artifacts),
     }
     return _key(lock, inputs)
+
+
+def _step_key(lock: Lock, step: BuildStep, below: Sequence[str]) -> str:
+    inputs = [[part.name, part.is_folder, str(part.digest)] for part in step.inputs]
+    return _key(lock, {"kind": "step", "below": list(below), "epoch": lock.epoch, "run": step.run, "inputs": inputs})
 
 
 def _digests(artifacts: tuple[Artifact, ...]) -> list[str]:

@@ -1,71 +1,194 @@
-"""Spec -> Lock: asks the manager and the libraries, and changes nothing but the store."""
+"""Spec -> Lock: asks the manager and the libraries, and changes nothing but the store.
+
+What is locked already is held as far as the spec allows: more packages become one more group on top, found in the
+very archive that the lock was made from; only where that cannot be are they chosen anew.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from envbox import libraries
 from envbox.build_sandbox import BuildSandbox
 from envbox.distros import DISTROS
-from envbox.errors import SpecInvalid
+from envbox.errors import ArtifactMismatch, NetworkFailed, SpecInvalid, UnknownPackage, Unsatisfiable
 from envbox.host import probe
+from envbox.inputs import lock_steps
 from envbox.lock import Group, Lock, request_of
 from envbox.managers import MANAGERS
-from envbox.plan import RECIPE
+from envbox.plan import RECIPE, recorded_layers, with_recorded
 from envbox.spec import PackageRequest
 from envbox.store.work import work_folder
 
 if TYPE_CHECKING:
+    from envbox.distros import Distro
+    from envbox.lock import LibrarySet
+    from envbox.managers import Manager
     from envbox.spec import Spec
     from envbox.workshop import Workshop
 
 Materialize = Callable[[Lock], "tuple[str, ...]"]
 """Has the layers of a lock, so far, in the store, and returns their trees, the lowest first."""
 
+_CANNOT_HOLD = (UnknownPackage, Unsatisfiable, NetworkFailed, ArtifactMismatch)
 
-def resolve(spec: Spec, folder: str, workshop: Workshop, materialize: Materialize) -> Lock:
-    """Solve a spec against the archive and the indexes as they are now. `folder` is the project's.
+
+class _CannotAppend(Exception):
+    """What is asked for changes what is locked; the message says how."""
+
+
+@dataclass(frozen=True)
+class Resolver:
+    """Solves one spec. `folder` is the project's.
 
     The base must be there before its own apt can be asked, and the packages before their Python: `materialize` is
-    called for both. Raises UnknownPackage, Unsatisfiable, NetworkFailed, SignatureInvalid.
+    called for both.
     """
-    distro = DISTROS[spec.base.distro]
-    manager = MANAGERS[distro.manager]
-    architecture = probe.architecture()
-    archive = manager.open_archive(distro, spec.base, architecture, _keys(spec, folder), workshop)
-    requests = _with_interpreter(spec, distro.python)
-    manager.check_names(archive, requests, str(spec.base))
-    base = Group("base", (), manager.base_artifacts(archive, distro, requests))
-    states = manager.states(archive)
-    lock = Lock(RECIPE, architecture, max(state.date for state in states), request_of(spec), states, (base,), ())
-    if requests:
-        trees = materialize(lock)
-        workshop.reporter.start("solve", "Choosing packages")
-        with work_folder(workshop.store, "solve") as work:
+
+    spec: Spec
+    folder: str
+    workshop: Workshop
+    materialize: Materialize
+
+    def fresh(self) -> Lock:
+        """Against the archive and the indexes as they are now.
+
+        Raises UnknownPackage, Unsatisfiable, NetworkFailed, SignatureInvalid.
+        """
+        archive = self._manager.open_archive(
+            self._distro, self.spec.base, probe.architecture(), _keys(self.spec, self.folder), self.workshop
+        )
+        return self._completed(self._with_packages(archive), None)
+
+    def held(self, lock: Lock) -> Lock:
+        """With as little change to `lock` as possible; afresh where there is no other way, which is told."""
+        if lock.recipe != RECIPE or lock.architecture is not probe.architecture() or self._moved(lock):
+            return self.fresh()
+        try:
+            return self._held(lock)
+        except _CANNOT_HOLD as error:
+            first = error.message.split("\n", 1)[0]
+            self.workshop.reporter.note(f"The archive as it was locked will not do ({first}): choosing all anew")
+            try:
+                return self.fresh()
+            except NetworkFailed:
+                raise error from None
+
+    def _held(self, lock: Lock) -> Lock:
+        try:
+            grown = self._appended(lock)
+        except _CannotAppend as reason:
+            self.workshop.reporter.note(f"{reason}: choosing all packages anew, from the archive as it was locked")
+            grown = self._with_packages(self._reopened(lock))
+        found = self._completed(replace(grown, request=request_of(self.spec)), lock)
+        return with_recorded(found, recorded_layers(lock))
+
+    def _reopened(self, lock: Lock) -> Any:
+        return self._manager.reopen_archive(lock, self.workshop)
+
+    def _moved(self, lock: Lock) -> bool:
+        """Whether the spec names another archive than the one that was locked."""
+        wanted = request_of(self.spec)
+        return replace(wanted, packages=(), python=(), python_index="") != replace(
+            lock.request, packages=(), python=(), python_index=""
+        )
+
+    def _appended(self, lock: Lock) -> Lock:
+        """The lock with a group on top of what is asked for and not yet there. Raises _CannotAppend."""
+        installed = {artifact.name: artifact.version for group in lock.groups for artifact in group.artifacts}
+        gone = {name.partition("=")[0] for name in lock.request.packages} - {r.name for r in self.spec.packages}
+        if gone:
+            raise _CannotAppend(f"{', '.join(sorted(gone))} is asked for no more")
+        new = tuple(request for request in self._requests if request.name not in installed)
+        for request in self._requests:
+            if request.version and installed.get(request.name, request.version) != request.version:
+                raise _CannotAppend(f"{request.name} is {installed[request.name]}, not {request.version}")
+        if not new:
+            return lock
+        archive = self._reopened(lock)
+        self._manager.check_names(archive, new, str(self.spec.base))
+        artifacts = self._solved(archive, lock, new)
+        changed = sorted(artifact.name for artifact in artifacts if artifact.name in installed)
+        if changed:
+            raise _CannotAppend(f"{', '.join(changed)} would be another version")
+        group = Group(_free_name(lock), tuple(sorted(map(str, new))), artifacts)
+        return replace(lock, groups=(*lock.groups, group), libraries=(), steps=())
+
+    def _with_packages(self, archive: Any) -> Lock:
+        """A lock of the base, and of one group with all packages asked for."""
+        manager, requests = self._manager, self._requests
+        manager.check_names(archive, requests, str(self.spec.base))
+        base = Group("base", (), manager.base_artifacts(archive, self._distro, requests))
+        states = manager.states(archive)
+        epoch = max(state.date for state in states)
+        lock = Lock(RECIPE, probe.architecture(), epoch, request_of(self.spec), states, (base,))
+        if not requests:
+            return lock
+        names = tuple(sorted(map(str, requests)))
+        return replace(lock, groups=(base, Group("packages", names, self._solved(archive, lock, requests))))
+
+    def _solved(self, archive: Any, lock: Lock, requests: tuple[PackageRequest, ...]) -> tuple[Any, ...]:
+        trees = self.materialize(replace(lock, libraries=(), steps=()))
+        self.workshop.reporter.start("solve", "Choosing packages")
+        with work_folder(self.workshop.store, "solve") as work:
             sandbox = BuildSandbox(trees, work, lock.epoch).prepare()
-            artifacts = manager.solve(archive, sandbox, requests)
-        workshop.reporter.finish("solve")
-        names = tuple(sorted(str(request) for request in requests))
-        lock = replace(lock, groups=(base, Group("packages", names, artifacts)))
-    if spec.python:
-        trees = materialize(lock)
-        workshop.reporter.start("libraries", "Choosing Python libraries")
-        with work_folder(workshop.store, "solve") as work:
+            artifacts = self._manager.solve(archive, self.workshop.store, sandbox, requests)
+        self.workshop.reporter.finish("solve")
+        return artifacts
+
+    def _completed(self, lock: Lock, held: Lock | None) -> Lock:
+        """The lock with the libraries and the steps that the spec has."""
+        lock = replace(lock, libraries=self._libraries(lock, held), steps=())
+        return replace(lock, steps=lock_steps(self.spec.steps, self.folder, self.workshop))
+
+    def _libraries(self, lock: Lock, held: Lock | None) -> tuple[LibrarySet, ...]:
+        wanted = self.spec.python
+        if not wanted:
+            return ()
+        before = held.libraries if held else ()
+        lock = replace(lock, libraries=(), steps=())
+        if held and before and _same_libraries(lock, held):
+            return before
+        trees = self.materialize(lock)
+        self.workshop.reporter.start("libraries", "Choosing Python libraries")
+        with work_folder(self.workshop.store, "solve") as work:
             sandbox = BuildSandbox(trees, work, lock.epoch).prepare()
-            lock = replace(lock, libraries=(libraries.resolve(spec.python, lock, sandbox, workshop),))
-        workshop.reporter.finish("libraries")
-    return lock
+            found = libraries.resolve(wanted, lock, before, sandbox, self.workshop)
+        self.workshop.reporter.finish("libraries")
+        return (found,)
+
+    @property
+    def _distro(self) -> Distro:
+        return DISTROS[self.spec.base.distro]
+
+    @property
+    def _manager(self) -> Manager:
+        return MANAGERS[self._distro.manager]
+
+    @property
+    def _requests(self) -> tuple[PackageRequest, ...]:
+        """The packages asked for, and the interpreter that the libraries need."""
+        python = self._distro.python
+        if self.spec.python and python not in {request.name for request in self.spec.packages}:
+            return tuple(sorted((*self.spec.packages, PackageRequest(python))))
+        return self.spec.packages
 
 
-def _with_interpreter(spec: Spec, python: str) -> tuple[PackageRequest, ...]:
-    """The packages asked for, and the interpreter that the libraries need."""
-    names = {request.name for request in spec.packages}
-    if spec.python and python not in names:
-        return tuple(sorted((*spec.packages, PackageRequest(python))))
-    return spec.packages
+def _same_libraries(lock: Lock, held: Lock) -> bool:
+    same = (lock.request.python, lock.request.python_index) == (held.request.python, held.request.python_index)
+    return same and libraries.fits(held.libraries[0], lock)
+
+
+def _free_name(lock: Lock) -> str:
+    """`packages`, then `packages-2` and so on."""
+    names = {group.name for group in lock.groups}
+    number = 2
+    while f"packages-{number}" in names:
+        number += 1
+    return f"packages-{number}" if "packages" in names else "packages"
 
 
 def _keys(spec: Spec, folder: str) -> tuple[bytes, ...]:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from envbox import libraries
+from envbox import inputs, libraries, steps
 from envbox.build_sandbox import BuildSandbox
 from envbox.distros import DISTROS
 from envbox.errors import ArtifactHostile, DigestMismatch
 from envbox.managers import MANAGERS, GroupWork
-from envbox.plan import Plan, Step, make_plan
+from envbox.plan import Plan, Step, make_plan, with_recorded
 from envbox.store import difference
 from envbox.store.layers import Layers
 from envbox.store.normalise import Times, normalise
@@ -25,7 +25,7 @@ from envbox.store.work import exclusive, seal, sweep, work_folder
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from envbox.lock import Group, Lock
+    from envbox.lock import Lock
     from envbox.values import Artifact, Digest
     from envbox.workshop import Workshop
 
@@ -86,12 +86,14 @@ class _Builder:
 
     def fetch(self, todo: Plan) -> None:
         """Download what the missing layers need; .debs are unpacked while others still come."""
-        groups = {step.index for step in todo.to_build if step.kind != "library"}
-        sets = {step.index for step in todo.to_build if step.kind == "library"}
-        debs = [artifact for index in sorted(groups) for artifact in self._lock.groups[index].artifacts]
-        others = [a for index in sorted(sets) for a in libraries.artifacts_of(self._lock.libraries[index])]
+        lock, missing = self._lock, todo.to_build
+        groups = {step.index for step in missing if step.kind in {"unpacked", "configured"}}
+        debs = [artifact for index in sorted(groups) for artifact in lock.groups[index].artifacts]
+        others = [a for s in missing if s.kind == "library" for a in libraries.artifacts_of(lock.libraries[s.index])]
+        others += [a for s in missing if s.kind == "step" for a in inputs.downloads(lock.steps[s.index])]
         unpacked = {artifact.digest for artifact in debs}
-        self._reporter.start("unpack", "Unpacking packages", len(debs))
+        if debs:
+            self._reporter.start("unpack", "Unpacking packages", len(debs))
         with work_folder(self._store, "unpack") as work, ThreadPoolExecutor(_UNPACKERS) as pool:
             futures = []
 
@@ -153,6 +155,7 @@ class _Builder:
             "unpacked": self._make_unpacked,
             "configured": self._make_configured,
             "library": self._make_library,
+            "step": self._make_step,
         }
 
     def _make_unpacked(self, step: Step, work: str) -> Digest:
@@ -177,6 +180,15 @@ class _Builder:
         log = self._log(step)
         libraries.install(self._lock.libraries[step.index], sandbox, self._workshop, log)
         return self._put_upper(sandbox, started, View([]))
+
+    def _make_step(self, step: Step, work: str) -> Digest:
+        started = time.time()
+        sandbox = BuildSandbox(self._trees(), work, self._lock.epoch).prepare()
+        log = self._log(step)
+        detail = partial(self._reporter.detail, step.key)
+        steps.run_step(self._lock.steps[step.index], sandbox, self._workshop.blobs, log, detail)
+        os.unlink(log)
+        return self._put_upper(sandbox, started, Stack(self._layers, self.digests).view)
 
     def _log(self, step: Step) -> str:
         """Where the step's log goes, none being there of an earlier try."""
@@ -236,10 +248,4 @@ class _Builder:
 
     def recorded(self, todo: Plan) -> Lock:
         """The lock with the digest of every layer."""
-        by_place = {(s.kind, s.index): digest for s, digest in zip(todo.steps, self.digests, strict=True)}
-        groups = tuple(self._recorded_group(group, index, by_place) for index, group in enumerate(self._lock.groups))
-        sets = tuple(replace(s, layer=by_place["library", i]) for i, s in enumerate(self._lock.libraries))
-        return replace(self._lock, groups=groups, libraries=sets)
-
-    def _recorded_group(self, group: Group, index: int, by_place: dict[tuple[str, int], Digest]) -> Group:
-        return replace(group, unpacked=by_place["unpacked", index], configured=by_place["configured", index])
+        return with_recorded(self._lock, {step.key: d for step, d in zip(todo.steps, self.digests, strict=True)})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from envbox.fingerprint import fingerprint
 from envbox.store.removal import remove_tree
 
 TYPE_CHECKING = False
@@ -56,6 +57,7 @@ def load_record(store: str, folder: str) -> dict[str, Any] | None:
         texts = (_read(os.path.join(folder, name)) for name in (SPEC_NAME, LOCK_NAME))
         record: dict[str, Any] = parse_json(_read(record_path(store, identity_of(folder, *texts))).decode())
         unchanged = all(sha256_of(_read(os.path.join(folder, name))) == digest for name, digest in record["sources"])
+        unchanged &= all(fingerprint(os.path.join(folder, name)) == value for name, value in record["inputs"])
     except (OSError, ValueError, KeyError):
         return None
     whole = all(os.path.isdir(layer) for layer in record["layers"])

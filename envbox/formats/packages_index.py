@@ -1,12 +1,14 @@
 """A Packages file: tens of megabytes of paragraphs, of which a build needs a few hundred.
 
-So paragraphs are split and named at once, and parsed one by one when they are asked for.
+So a few are looked for in the text as it is. Whoever wants more has all of them split and named at once; parsed they
+are one by one when they are asked for.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from envbox.errors import ArtifactHostile, ArtifactMismatch
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 _NAME = re.compile(rb"^Package:[ \t]*(\S+)[ \t]*$", re.MULTILINE)
 _PROVIDES = re.compile(rb"^Provides:(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _PROVIDED = re.compile(r"([^ ,(:]+)(?::[^ ,(]+)? ?(?:\( ?= ?([^ )]+) ?\))? ?(?:,|$)")
-_FILENAME = b"\nFilename: "
 
 
 @dataclass(frozen=True)
@@ -42,15 +43,39 @@ class PackagesIndex:
     """
 
     def __init__(self, text: str | bytes) -> None:
-        data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
-        self._paragraphs: dict[str, list[bytes]] = {}
-        for paragraph in data.split(b"\n\n"):
-            if paragraph[:1] > b"\n" or paragraph.strip():
-                name = _name(paragraph)
-                self._paragraphs.setdefault(name, []).append(paragraph)
+        self._data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
         self._found: dict[str, tuple[Package, ...]] = {}
         self._providers: dict[str, list[tuple[str, str]]] | None = None
-        self._by_filename: dict[bytes, bytes] | None = None
+
+    @cached_property
+    def _paragraphs(self) -> dict[str, list[bytes]]:
+        found: dict[str, list[bytes]] = {}
+        for paragraph in self._data.split(b"\n\n"):
+            if paragraph[:1] > b"\n" or paragraph.strip():
+                found.setdefault(_name(paragraph), []).append(paragraph)
+        return found
+
+    @cached_property
+    def _is_plain(self) -> bool:
+        """Whether every paragraph begins with its name, spelled as usual, so that it can be found by it."""
+        data = self._data
+        starts = data.count(b"\n\nPackage: ") + data.startswith(b"Package: ")
+        return starts == data.count(b"\nPackage:") + data.startswith(b"Package:") and b"\n\n\n" not in data
+
+    def _named(self, name: str) -> list[bytes]:
+        if "_paragraphs" in self.__dict__ or not self._is_plain:
+            return self._paragraphs.get(name, [])
+        return list(self._around(b"Package: %b\n" % name.encode("utf-8", "surrogateescape")))
+
+    def _around(self, line: bytes) -> Iterator[bytes]:
+        """The paragraphs with this line."""
+        data = self._data
+        at = 0 if data.startswith(line) else data.find(b"\n" + line)
+        while at >= 0:
+            before, after = data.rfind(b"\n\n", 0, at + 1), data.find(b"\n\n", at)
+            end = after if after >= 0 else len(data)
+            yield data[before + 2 if before >= 0 else 0 : end]
+            at = data.find(b"\n" + line, end)
 
     def names(self) -> Collection[str]:
         """The name of every package."""
@@ -60,7 +85,7 @@ class PackagesIndex:
         """The packages of this name, in the order of the index: every version and architecture it has."""
         found = self._found.get(name)
         if found is None:
-            found = tuple(_package(paragraph) for paragraph in self._paragraphs.get(name, ()))
+            found = tuple(_package(paragraph) for paragraph in self._named(name))
             self._found[name] = found
         return found
 
@@ -86,19 +111,8 @@ class PackagesIndex:
 
     def by_filename(self, path: str) -> Package | None:
         """The package in the file at `path`, spelled as in the index."""
-        if self._by_filename is None:
-            self._by_filename = self._filenames()
-        paragraph = self._by_filename.get(path.encode("utf-8", "surrogateescape"))
-        return None if paragraph is None else _package(paragraph)
-
-    def _filenames(self) -> dict[bytes, bytes]:
-        filenames = {}
-        for paragraphs in self._paragraphs.values():
-            for paragraph in paragraphs:
-                _, found, rest = paragraph.partition(_FILENAME)
-                if found:
-                    filenames[rest.partition(b"\n")[0].strip()] = paragraph
-        return filenames
+        line = b"Filename: %b\n" % path.encode("utf-8", "surrogateescape")
+        return next((_package(paragraph) for paragraph in self._around(line)), None)
 
     def _provided(self) -> dict[str, list[tuple[str, str]]]:
         providers: dict[str, list[tuple[str, str]]] = {}

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from envbox.libraries.python import EPOCH, PREFIX, artifacts_of, install, resolve
+from envbox.libraries.python import EPOCH, PREFIX, artifacts_of, fits, install, resolve
 
-__all__ = ["EPOCH", "PREFIX", "artifacts_of", "install", "resolve"]
+__all__ = ["EPOCH", "PREFIX", "artifacts_of", "fits", "install", "resolve"]

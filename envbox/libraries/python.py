@@ -55,16 +55,23 @@ def artifacts_of(libraries: LibrarySet) -> tuple[Artifact, ...]:
     return (*libraries.tools, *libraries.artifacts)
 
 
-def resolve(wanted: PythonLibraries, lock: Lock, sandbox: BuildSandbox, workshop: Workshop) -> LibrarySet:
+def fits(libraries: LibrarySet, lock: Lock) -> bool:
+    """Whether libraries that were locked can be installed for the interpreter of `lock`."""
+    return libraries.interpreter == _python_version(lock)
+
+
+def resolve(
+    wanted: PythonLibraries, lock: Lock, before: Sequence[LibrarySet], sandbox: BuildSandbox, workshop: Workshop
+) -> LibrarySet:
     """Ask uv, inside the sandbox and with the network, for wheels that fit; they are in the store afterwards.
 
-    Raises Unsatisfiable with uv's reason, NetworkFailed.
+    Versions in `before` are taken again where they fit. Raises Unsatisfiable with uv's reason, NetworkFailed.
     """
     tool = UV[lock.architecture]
     workshop.fetch([tool], None, lambda _artifact: None)
     box = sandbox.with_mounts(
         Mount("bind", _TOOL, source=executable(tool, workshop), access="read"),
-        Mount("bind", _PLACE, source=_requirements(sandbox, wanted.requirements)),
+        Mount("bind", _PLACE, source=_requirements(sandbox, wanted.requirements, before)),
         *_network_files(),
     )
     box = replace(box, network="host", environment=tuple(sorted(_network_environment().items())))
@@ -130,12 +137,24 @@ def install(libraries: LibrarySet, sandbox: BuildSandbox, workshop: Workshop, lo
     os.unlink(log)
 
 
-def _requirements(sandbox: BuildSandbox, requirements: Sequence[str]) -> str:
+def _requirements(sandbox: BuildSandbox, requirements: Sequence[str], before: Sequence[LibrarySet]) -> str:
     folder = os.path.join(sandbox.work, "python")
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, "requirements.in"), "w", encoding="utf-8") as file:
         file.writelines(f"{requirement}\n" for requirement in requirements)
+    known = [artifact for libraries in before for artifact in libraries.artifacts]
+    if known:  # uv prefers the versions in the file that it is to write
+        with open(os.path.join(folder, "pylock.toml"), "w", encoding="utf-8") as file:
+            file.write('lock-version = "1.0"\ncreated-by = "envbox"\n')
+            file.writelines(map(_known, known))
     return folder
+
+
+def _known(wheel: Artifact) -> str:
+    name, version = toml.scalar(wheel.name), toml.scalar(wheel.version)
+    place = toml.inline_table({"url": wheel.source, "size": wheel.size})
+    place = place.removesuffix(" }") + ", hashes = " + toml.inline_table({"sha256": wheel.digest.hex}) + " }"
+    return f"\n[[packages]]\nname = {name}\nversion = {version}\nwheels = [{place}]\n"
 
 
 def _network_files() -> list[Mount]:

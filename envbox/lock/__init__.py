@@ -9,22 +9,25 @@ from typing import TYPE_CHECKING
 
 from envbox.errors import LockInvalid
 from envbox.lock.reading import FORMAT, loads
-from envbox.lock.values import ArchiveIndex, ArchiveState, Group, LibrarySet, Lock, Request
+from envbox.lock.values import ArchiveIndex, ArchiveState, BuildStep, Group, LibrarySet, Lock, Request, StepInput
 from envbox.lock.writing import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from envbox.spec import Spec
+    from envbox.spec import StepInput as WantedInput
 
 __all__ = [
     "FORMAT",
     "ArchiveIndex",
     "ArchiveState",
+    "BuildStep",
     "Group",
     "LibrarySet",
     "Lock",
     "Request",
+    "StepInput",
     "dumps",
     "load",
     "loads",
@@ -85,7 +88,35 @@ def mismatches(lock: Lock, spec: Spec) -> tuple[str, ...]:
         now, before = _by_name(new), _by_name(old)
         names = sorted(now.keys() | before.keys())
         differences += [_difference(key, now[name], before[name]) for name in names]
+    differences += _step_differences(lock, spec)
     return tuple(difference for difference in differences if difference)
+
+
+def _step_differences(lock: Lock, spec: Spec) -> list[str]:
+    """What the project's files hold is not compared here: see `envbox.inputs`."""
+    wanted = {step.name: (step.run, tuple(sorted(map(_place_of, step.inputs)))) for step in spec.steps}
+    locked = {
+        step.name: (step.run, tuple(sorted((i.name, i.source.rstrip("/"), _promised(i)) for i in step.inputs)))
+        for step in lock.steps
+    }
+    found = []
+    for name in sorted(wanted.keys() | locked.keys()):
+        if name not in locked or name not in wanted:
+            found.append(_difference("step", (name,) if name in wanted else (), (name,) if name in locked else ()))
+        elif wanted[name] != locked[name]:
+            what = "run" if wanted[name][0] != locked[name][0] else "inputs"
+            found.append(f"step.{what}: that of step {name} is another in envbox.toml than in envbox.lock")
+    if not found and tuple(wanted) != tuple(locked):
+        found.append("step: the steps are in another order in envbox.toml than in envbox.lock")
+    return found
+
+
+def _place_of(wanted: WantedInput) -> tuple[str, str, str]:
+    return wanted.name, (wanted.url or wanted.path).rstrip("/"), str(wanted.digest or "")
+
+
+def _promised(locked: StepInput) -> str:
+    return str(locked.digest) if locked.is_remote else ""
 
 
 def _by_name(requests: Iterable[str]) -> defaultdict[str, tuple[str, ...]]:

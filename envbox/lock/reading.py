@@ -6,12 +6,14 @@ from envbox.errors import LockInvalid
 from envbox.formats import toml
 from envbox.formats.toml_positions import positions
 from envbox.lock.reader import Fault, Table
-from envbox.lock.values import ArchiveIndex, ArchiveState, Group, LibrarySet, Lock, Request
+from envbox.lock.values import ArchiveIndex, ArchiveState, BuildStep, Group, LibrarySet, Lock, Request, StepInput
 from envbox.values import Architecture, Artifact, Problem
 
 FORMAT = 1
 _ANEW = "Take the file back from version control, or run `envbox lock` to write it anew."
 _URL = re.compile(r"https?://[^\s\x00-\x1f\x7f]+")
+_FILE_NAME = re.compile(r"(?!\.+$)[^/\x00-\x1f\x7f]{1,255}")
+_PROJECT_PATH = re.compile(r"(?!/)(?!(?:.*/)?\.\.(?:/|$))[^\x00-\x1f\x7f]+")
 _RELATIVE = re.compile(r"(?!/)(?!(?:.*/)?\.\.?(?:/|$))[^\s\\\x00-\x1f\x7f]+")
 
 
@@ -64,6 +66,7 @@ def _read_lock(table: Table) -> Lock:
         archives=archives,
         groups=table.tables("group", lambda group: _read_group(group, names), lambda group: group.name),
         libraries=table.tables("library", lambda library: _read_library(library, names), lambda it: it.language),
+        steps=table.tables("step", _read_step, lambda step: step.name),
     )
 
 
@@ -119,6 +122,24 @@ def _read_library(table: Table, archives: set[str]) -> LibrarySet:
         tools=_read_artifacts(table, "tools", archives),
         artifacts=_read_artifacts(table, "artifacts", archives),
     )
+
+
+def _read_step(table: Table) -> BuildStep:
+    return BuildStep(
+        name=table.word("name"),
+        run=table.text("run"),
+        layer=table.optional_digest("layer"),
+        inputs=table.tables("inputs", _read_input, lambda it: it.name),
+    )
+
+
+def _read_input(table: Table) -> StepInput:
+    name, source = table.text("name"), table.text("source")
+    if not _FILE_NAME.fullmatch(name):
+        raise table.fault(f"{name!r} is not a file's name", "name")
+    if not (_URL.fullmatch(source) or _PROJECT_PATH.fullmatch(source)):
+        raise table.fault(f"{source!r} is neither a URL nor a path of the project", "source")
+    return StepInput(name, source, table.number("size"), table.digest("digest"))
 
 
 def _read_artifacts(table: Table, key: str, archives: set[str]) -> tuple[Artifact, ...]:

@@ -78,9 +78,45 @@ class LibrarySet:
         _sort(self, "tools", "artifacts")
 
 
+@dataclass(frozen=True, order=True)
+class StepInput:
+    """A file that a step finds as /inputs/`name`. `source` is a URL, or a path of the project, a folder's with a `/`.
+
+    A folder's `size` and `digest` are those of its canonical tar: see `envbox.inputs`.
+    """
+
+    name: str
+    source: str
+    size: int
+    digest: Digest
+
+    @property
+    def is_remote(self) -> bool:
+        """True if it is downloaded, not the project's own."""
+        return self.source.startswith(("http://", "https://"))
+
+    @property
+    def is_folder(self) -> bool:
+        """True if it is a folder of the project."""
+        return not self.is_remote and self.source.endswith("/")
+
+
+@dataclass(frozen=True)
+class BuildStep:
+    """A command of the project's own, as one layer above all that stands before it."""
+
+    name: str
+    run: str
+    inputs: tuple[StepInput, ...] = ()
+    layer: Digest | None = None
+
+    def __post_init__(self) -> None:
+        _sort(self, "inputs")
+
+
 @dataclass(frozen=True)
 class Lock:
-    """An envbox.lock. `epoch` is the time that clamped files bear; groups are installed in their order."""
+    """An envbox.lock. `epoch` is the time that clamped files bear; groups and steps are taken in their order."""
 
     recipe: int
     architecture: Architecture
@@ -89,6 +125,7 @@ class Lock:
     archives: tuple[ArchiveState, ...]
     groups: tuple[Group, ...]
     libraries: tuple[LibrarySet, ...] = ()
+    steps: tuple[BuildStep, ...] = ()
 
 
 def _sort(value: object, *names: str) -> None:

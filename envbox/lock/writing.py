@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from envbox.formats import toml
 from envbox.lock.reading import FORMAT
-from envbox.lock.values import ArchiveIndex, ArchiveState, Group, LibrarySet, Lock, Request
+from envbox.lock.values import ArchiveIndex, ArchiveState, BuildStep, Group, LibrarySet, Lock, Request, StepInput
 from envbox.values import Artifact, Digest
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def dumps(lock: Lock) -> str:
         *map(_archive_table, lock.archives),
         *map(_group_table, lock.groups),
         *map(_library_table, lock.libraries),
+        *map(_step_table, lock.steps),
     ]  # fmt: skip
     return "\n".join(parts)
 
@@ -79,7 +80,16 @@ def _library_table(library: LibrarySet) -> str:
     })  # fmt: skip
 
 
-_Listed = str | Artifact | ArchiveIndex
+def _step_table(step: BuildStep) -> str:
+    return _table("[[step]]", {
+        "name": step.name,
+        "run": step.run,
+        "layer": step.layer,
+        "inputs": step.inputs,
+    })  # fmt: skip
+
+
+_Listed = str | Artifact | ArchiveIndex | StepInput
 
 
 def _table(header: str, values: Mapping[str, toml.Scalar | Digest | tuple[_Listed, ...] | None]) -> str:
@@ -100,6 +110,8 @@ def _item(value: _Listed) -> str:
     known: dict[str, toml.Scalar] = {"size": value.size, "digest": str(value.digest)}
     if isinstance(value, ArchiveIndex):
         return toml.inline_table({"path": value.path} | known)
+    if isinstance(value, StepInput):
+        return toml.inline_table({"name": value.name} | known | {"source": value.source})
     place: dict[str, toml.Scalar] = {"archive": value.archive} if value.archive else {}
     return toml.inline_table({"name": value.name, "version": value.version} | known | place | {"source": value.source})
 

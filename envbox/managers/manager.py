@@ -66,7 +66,9 @@ class Manager(Protocol):
     def check_names(self, archive: Any, requests: Sequence[PackageRequest], distribution: str) -> None:
         """Raises UnknownPackage for what does not exist, with near names."""
 
-    def solve(self, archive: Any, sandbox: BuildSandbox, requests: Sequence[PackageRequest]) -> tuple[Artifact, ...]:
+    def solve(
+        self, archive: Any, store: Store, sandbox: BuildSandbox, requests: Sequence[PackageRequest]
+    ) -> tuple[Artifact, ...]:
         """What to install above the sandbox's root. Raises Unsatisfiable."""
 
     def add_tree(self, store: Store, artifact: Artifact, read: Callable[[], bytes], work: str) -> None:

@@ -9,10 +9,11 @@ from envbox.errors import ProjectNotFound, SpecInvalid
 from envbox.formats import toml
 from envbox.spec.bases import BASES
 from envbox.spec.checker import Problems, Section
+from envbox.spec.editing import Change, with_added, with_removed
 from envbox.spec.requirements import failure
 from envbox.spec.rules import KEYS, read_spec, valid_name
 from envbox.spec.template import template
-from envbox.spec.values import Base, PackageRequest, PythonLibraries, SessionOptions, Spec, Volume
+from envbox.spec.values import Base, PackageRequest, PythonLibraries, SessionOptions, Spec, Step, StepInput, Volume
 from envbox.values import Problem
 
 if TYPE_CHECKING:
@@ -22,15 +23,20 @@ __all__ = [
     "BASES",
     "KEYS",
     "Base",
+    "Change",
     "PackageRequest",
     "PythonLibraries",
     "SessionOptions",
     "Spec",
+    "Step",
+    "StepInput",
     "Volume",
     "load",
     "parse",
     "template",
     "valid_name",
+    "with_added",
+    "with_removed",
 ]
 
 

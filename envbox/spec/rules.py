@@ -9,23 +9,25 @@ from urllib.parse import urlsplit
 from envbox.spec.bases import release
 from envbox.spec.checker import Section, nearest, shown
 from envbox.spec.requirements import RequirementFiles, listed_requirements
+from envbox.spec.steps import read_steps
 from envbox.spec.values import Base, PackageRequest, PythonLibraries, SessionOptions, Spec, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 KEYS: dict[tuple[str, ...], tuple[str, ...]] = {
-    (): ("name", "base", "packages", "libraries", "variables", "session"),
+    (): ("name", "base", "packages", "libraries", "variables", "step", "session"),
     ("base",): ("name", "mirror", "security-mirror", "key"),
     ("libraries",): ("python", "python-index"),
     ("libraries", "python"): ("requirements", "project"),
+    ("step",): ("name", "run", "inputs"),
+    ("step", "inputs"): ("url", "sha256", "path", "name"),
     ("session",): ("shell", "volumes"),
     ("session", "volumes"): ("source", "target", "access"),
 }
 """Every key there is, by its table."""
 
 _LATER: dict[tuple[str, ...], tuple[str, ...]] = {
-    (): ("step",),
     ("base",): ("image",),
     ("libraries",): ("node",),
     ("session",): ("network", "ports", "limits", "gpu"),
@@ -54,6 +56,7 @@ def read_spec(top: Section, folder: str, read: Callable[[str], str]) -> Spec:
         packages=_packages(top),
         python=_python(libraries, files),
         variables=_variables(top.table("variables")),
+        steps=read_steps(top, _expect),
         session=_session(_expect(top.table("session")), folder),
         sources=tuple(files.sources),
     )

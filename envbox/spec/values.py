@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from envbox.values import Digest
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,25 @@ class PythonLibraries:
 
 
 @dataclass(frozen=True)
+class StepInput:
+    """What a step finds as /inputs/`name`: a `url` with the `digest` of what is there, or a `path` of the project."""
+
+    name: str
+    url: str = ""
+    path: str = ""
+    digest: Digest | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command of the project's own that makes a layer, in the order of the spec."""
+
+    name: str
+    run: str
+    inputs: tuple[StepInput, ...] = ()
+
+
+@dataclass(frozen=True)
 class Spec:
     """An envbox.toml, checked. `packages` are sorted and unique, `variables` are sorted."""
 
@@ -64,6 +87,7 @@ class Spec:
     packages: tuple[PackageRequest, ...] = ()
     python: PythonLibraries | None = None
     variables: tuple[tuple[str, str], ...] = ()
+    steps: tuple[Step, ...] = ()
     session: SessionOptions = SessionOptions()
     sources: tuple[str, ...] = ()
     """Files besides envbox.toml that it was read from, relative to the project's folder."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from typing import TYPE_CHECKING
 
 from envbox.errors import ArtifactMismatch
@@ -11,7 +12,11 @@ from envbox.store.work import write_file
 from envbox.values import Digest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from envbox.store.store import Store
+
+_BLOCK = 1 << 20
 
 
 class Blobs:
@@ -49,19 +54,43 @@ class Blobs:
             write_file(self.path(digest), data)
         return digest
 
+    def put_parts(self, parts: Iterable[bytes]) -> tuple[Digest, int]:
+        """Keep the bytes of all parts together as a blob; returns its digest and its size."""
+        whole, size = hashlib.sha256(), 0
+        descriptor, path = tempfile.mkstemp(dir=self._store.path("tmp"))
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                for part in parts:
+                    whole.update(part)
+                    size += file.write(part)
+            digest = Digest(whole.hexdigest())
+            os.replace(path, self.path(digest))
+        except BaseException:
+            os.unlink(path)
+            raise
+        return digest, size
+
     def check(self, digest: Digest, name: str) -> None:
         """As `read`, for those who want the file itself."""
-        self.read(digest, name)
+        whole = hashlib.sha256()
+        with open(self.path(digest), "rb") as file:
+            while block := file.read(_BLOCK):
+                whole.update(block)
+        self._hold(digest, whole.hexdigest(), name)
 
     def read(self, digest: Digest, name: str) -> bytes:
         """The blob's bytes, checked again: a disk that rots must not reach a layer. Raises ArtifactMismatch."""
-        path = self.path(digest)
-        with open(path, "rb") as file:
+        with open(self.path(digest), "rb") as file:
             data = file.read()
-        if hashlib.sha256(data).hexdigest() != digest.hex:
-            os.unlink(path)
-            raise ArtifactMismatch(
-                f"{name}: the copy in the store is damaged and was removed: {path}",
-                hint="run the same command again to download it anew",
-            )
+        self._hold(digest, hashlib.sha256(data).hexdigest(), name)
         return data
+
+    def _hold(self, digest: Digest, found: str, name: str) -> None:
+        if found == digest.hex:
+            return
+        path = self.path(digest)
+        os.unlink(path)
+        raise ArtifactMismatch(
+            f"{name}: the copy in the store is damaged and was removed: {path}",
+            hint="run the same command again to download it anew",
+        )

@@ -3,6 +3,7 @@
 blobs/sha256/       artifacts as downloaded, verified
 packages-v1/        one unpacked tree per package artifact, with its manifest
 layers-v1/          tree/ and manifest, by digest
+lists-v1/           package lists of archives as apt reads them, by what they are
 keys-v1/            what went into a layer -> its digest
 environments-v1/    everything needed to enter, one folder per spec and lock
 homes/              HOME of the person inside, one per project
@@ -28,6 +29,7 @@ FOLDERS = (
     "blobs/sha256",
     "packages-v1",
     "layers-v1",
+    "lists-v1",
     "keys-v1",
     "environments-v1",
     "homes",

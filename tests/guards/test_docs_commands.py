@@ -12,6 +12,8 @@ from tests.guards.support import ROOT, tool
 
 RUN_AS_SHOWN = (
     "docs/tutorial.md",
+    "docs/how-to/add-and-update.md",
+    "docs/how-to/build-steps.md",
     "docs/how-to/free-disk.md",
     "docs/how-to/pin-a-version.md",
     "docs/how-to/python-libraries.md",

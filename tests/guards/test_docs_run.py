@@ -63,6 +63,7 @@ def test_the_page_does_what_it_shows(page: str, tmp_path: Path, programs: str, a
     place = home
     for block in blocks(ROOT / page):
         if block.name:
+            (place / block.name).parent.mkdir(parents=True, exist_ok=True)
             (place / block.name).write_text(block.text, encoding="utf-8")
         for step in steps(block) if block.kind == "console" else ():
             if step.command.startswith("cd "):

@@ -141,7 +141,8 @@ class Case(World):
         """Of all layers that are locked."""
         lock = self.read_lock()
         layers = [digest for group in lock.groups for digest in (group.unpacked, group.configured)]
-        return [str(digest) for digest in (*layers, *(libraries.layer for libraries in lock.libraries))]
+        layers += [part.layer for part in (*lock.libraries, *lock.steps)]
+        return [str(digest) for digest in layers]
 
     def entries(self) -> dict[str, Entry]:
         """What the environment shows, by path."""

@@ -140,9 +140,9 @@ def test_a_host_without_user_namespaces_is_told_with_the_setting(case: Case, per
     script = 'echo 0 >/proc/sys/user/max_user_namespaces\nexec "$@"\n'
     # The limit counts for the namespace it is set in and those below.
     case.wrapper = ("unshare", "--user", "--map-root-user", "sh", "-ec", script, "sh")
-    for arguments in (["run", "--", "true"], ["lock"]):
+    for arguments in (["run", "--", "true"], ["update"]):
         result = case.envbox(*arguments, status=None)
-        if arguments == ["lock"]:
+        if arguments == ["update"]:
             case.forget_layers()
         told(result, "EB-USERNS", 2, "user.max_user_namespaces is 0", "hint: sudo sysctl -w user.max_user_namespaces=")
 

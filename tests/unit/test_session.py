@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envbox import session as subject
+from envbox.fingerprint import fingerprint
 from envbox.session import Session, find_project, load_record, parse_json
 
 JSON = st.recursive(
@@ -40,6 +41,8 @@ def record(tmp_path):
     (project / "envbox.toml").write_text("spec")
     (project / "envbox.lock").write_text("lock")
     (project / "requirements.txt").write_text("numpy")
+    (project / "scripts").mkdir()
+    (project / "scripts/install.sh").write_text("true")
     layer = store / "layers-v1/x/tree"
     layer.mkdir(parents=True)
     place = subject.record_path(str(store), subject.identity_of(str(project), b"spec", b"lock"))
@@ -48,6 +51,7 @@ def record(tmp_path):
         "version": subject.RECORD_VERSION,
         "name": "climate",
         "sources": [["requirements.txt", subject.sha256_of(b"numpy")]],
+        "inputs": [["scripts", fingerprint(str(project / "scripts"))]],
         "layers": [str(layer)],
         "home": str(store / "homes/x"),
         "path": ["/opt/envbox/python/bin"],
@@ -65,7 +69,7 @@ def test_a_record_is_found_while_nothing_changed(record):
     assert load_record(store, project) == value
 
 
-@pytest.mark.parametrize("change", ["envbox.toml", "envbox.lock", "requirements.txt"])
+@pytest.mark.parametrize("change", ["envbox.toml", "envbox.lock", "requirements.txt", "scripts/install.sh"])
 def test_a_record_no_longer_holds_when_a_source_changes(record, change):
     store, project, _ = record
     with open(os.path.join(project, change), "a") as file:

@@ -20,6 +20,8 @@ from envbox.spec import (
     PythonLibraries,
     SessionOptions,
     Spec,
+    Step,
+    StepInput,
     Volume,
     load,
     parse,
@@ -27,6 +29,7 @@ from envbox.spec import (
     valid_name,
 )
 from envbox.spec.requirements import requirement
+from envbox.values import Digest
 
 REPOSITORY = Path(__file__).parents[2]
 SCENARIOS = sorted((REPOSITORY / "tests" / "scenarios" / "specs").iterdir())
@@ -93,7 +96,7 @@ def test_the_example_is_valid_and_shows_every_key() -> None:
     assert spec.python
     assert spec.session.volumes
     missing = [
-        key for keys in KEYS.values() for key in keys if not re.search(rf"(?m)(^|[\s{{]){key} =|^\[{key}\]", text)
+        key for keys in KEYS.values() for key in keys if not re.search(rf"(?m)(^|[\s{{]){key} =|^\[+{key}\]", text)
     ]
     assert missing == []
 
@@ -140,7 +143,7 @@ def test_a_whole_spec_becomes_these_values() -> None:
 
 def test_a_base_alone_is_a_spec_with_these_defaults() -> None:
     assert parsed('base = "debian:13"') == Spec(
-        "climate", Base("debian", "13"), (), None, (), SessionOptions("bash", ()), ()
+        "climate", Base("debian", "13"), (), None, (), (), SessionOptions("bash", ()), ()
     )
 
 
@@ -431,3 +434,42 @@ def test_any_values_at_any_keys_are_a_spec_or_a_typed_error_with_lines(table: di
         assert len(lines) == len(set(lines)) > 0
         unplaced = [line for line in lines if not re.match(r"  [^:]+:[1-9]\d*: ", line)]
         assert set(unplaced) <= {'  envbox.toml: base: is missing; write base = "debian:13"'}
+
+
+STEP = 'base = "debian:13"\n[[step]]\nname = "model"\nrun = "make"\n'
+
+
+def test_a_step_is_a_name_a_command_and_its_inputs() -> None:
+    digest = "ab" * 32
+    text = f'{STEP}inputs = [{{ url = "https://x.org/a%20b.tgz", sha256 = "{digest}" }}, {{ path = "./data/" }}]'
+    step = Step(
+        "model",
+        "make",
+        (StepInput("a b.tgz", url="https://x.org/a%20b.tgz", digest=Digest(digest)), StepInput("data", path="data")),
+    )
+    assert parsed(text).steps == (step,)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "part"),
+    [
+        ('{ url = "https://x.org/a" }', "step.inputs.sha256: is missing"),
+        ('{ url = "https://x.org/a", sha256 = "12" }', "is not a sha256"),
+        ('{ url = "ftp://x.org/a", sha256 = "' + "0" * 64 + '" }', "is not an http or https URL"),
+        ('{ url = "https://me:pw@x.org/a", sha256 = "' + "0" * 64 + '" }', "is not an http or https URL"),
+        ('{ path = "../secret" }', "is not the path of a file or folder below the project's own"),
+        ('{ path = "/etc" }', "is not the path of a file or folder below the project's own"),
+        ('{ path = "." }', "is not the path of a file or folder below the project's own"),
+        ('{ path = "a", sha256 = "' + "0" * 64 + '" }', "step.inputs.sha256: is for a url"),
+        ('{ path = "a", name = "../b" }', "is not a file's name"),
+        ('{ path = "a/x" }, { path = "b/x" }', "two inputs would be /inputs/x"),
+        ("{ }", "must have either url or path"),
+    ],
+)
+def test_an_input_that_cannot_be_is_told(inputs: str, part: str) -> None:
+    assert any(part in line for line in problems(f"{STEP}inputs = [{inputs}]"))
+
+
+def test_two_steps_have_two_names() -> None:
+    (problem,) = problems(f'{STEP}[[step]]\nname = "model"\nrun = "true"')
+    assert '"model" is the name of two steps' in problem

@@ -10,7 +10,7 @@ import typer
 
 from envbox import __version__
 from envbox.errors import EnvboxError
-from envbox.frontends.cli import build, init, lock, shell, status
+from envbox.frontends.cli import add, build, init, lock, shell, status, update
 from envbox.frontends.cli import run as run_verb
 from envbox.frontends.cli.failure import tell, tell_bug, tell_unwritable
 
@@ -46,6 +46,8 @@ def envbox(
 
 init.register(app)
 lock.register(app)
+add.register(app)
+update.register(app)
 build.register(app)
 shell.register(app)
 run_verb.register(app)

@@ -1,14 +1,17 @@
-"""`envbox lock`: solve afresh and record everything."""
+"""`envbox lock`: solve what is new and record everything."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from envbox import api
 from envbox.frontends.cli import counted
 from envbox.frontends.cli.progress import reporter
+
+if TYPE_CHECKING:
+    from envbox.rootfs import Rootfs
 
 
 def register(app: typer.Typer) -> None:
@@ -19,7 +22,7 @@ def register(app: typer.Typer) -> None:
 def lock(
     check: Annotated[bool, typer.Option("--check", help="Only tell whether envbox.lock still agrees.")] = False,
 ) -> None:
-    """Solve envbox.toml against the archive as it is now, build, and write envbox.lock.
+    """Solve envbox.toml, build, and write envbox.lock. What is locked already stays as it is: see `envbox update`.
 
     Examples:
 
@@ -34,9 +37,14 @@ def lock(
     with reporter() as watcher:
         project = api.load(reporter=watcher)
         rootfs = project.lock()
+    typer.echo(told(project, rootfs))
+
+
+def told(project: api.Project, rootfs: Rootfs) -> str:
+    """What was locked, for people."""
     packages = sum(len(group.artifacts) for group in rootfs.lock.groups)
     libraries = sum(len(languages.artifacts) for languages in rootfs.lock.libraries)
     words = counted(packages, "package", "packages")
     if libraries:
         words += f" and {counted(libraries, 'library', 'libraries')}"
-    typer.echo(f"Wrote {project.lock_path}: {words}, {counted(len(rootfs.digests), 'layer', 'layers')}.")
+    return f"Wrote {project.lock_path}: {words}, {counted(len(rootfs.digests), 'layer', 'layers')}."

@@ -68,10 +68,10 @@ class Apt:
         solve.check_names(archive, requests, distribution)
 
     def solve(
-        self, archive: archives.Archive, sandbox: BuildSandbox, requests: Sequence[PackageRequest]
+        self, archive: archives.Archive, store: Store, sandbox: BuildSandbox, requests: Sequence[PackageRequest]
     ) -> tuple[Artifact, ...]:
         """Ask the root's own apt."""
-        return solve.solve(archive, sandbox, requests)
+        return solve.solve(archive, store, sandbox, requests)
 
     def add_tree(self, store: Store, artifact: Artifact, read: Callable[[], bytes], work: str) -> None:
         """Unpack a .deb into the store, once, if it is the one that the index promised."""

@@ -31,6 +31,26 @@ _OVERRIDES = (
 )
 
 
+# fontconfig drops a cache whose folder is younger than SOURCE_DATE_EPOCH: clamp the folders first.
+_FONTS = (
+    "if command -v fc-cache >/dev/null; then",
+    '  for folder in /usr/share/fonts /usr/local/share/fonts; do if [ -d "$folder" ]; then',
+    '    find "$folder" -type d -newermt "@$SOURCE_DATE_EPOCH" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +',
+    "  fi; done",
+    "  rm -rf /var/cache/fontconfig/*; fc-cache -s -f || true",
+    "fi",
+)
+# The directory of info pages lists them in the order of the file system: list them by name.
+_INFO = (
+    "if [ -e /usr/share/info/dir ] && command -v install-info >/dev/null; then",
+    "  rm -f /usr/share/info/dir /usr/share/info/dir.old",
+    "  find /usr/share/info -type f ! -name 'dir*' | LC_ALL=C sort | while read -r file; do",
+    '    install-info "$file" /usr/share/info/dir || true',
+    "  done",
+    "fi",
+)
+
+
 def write_files(upper: str, files: Mapping[str, str], folder_mode: Callable[[str], int]) -> None:
     """Put `files` into the upper folder of an overlay; folders get the mode they have below."""
     for path, text in files.items():
@@ -77,28 +97,21 @@ def script(packages: Sequence[PackageTree], late: Mapping[str, str], fired: Sequ
     lines += [f"dpkg-trigger --no-await --by-package={shlex.quote(by)} {shlex.quote(name)}" for name, by in fired]
     lines.append("dpkg --force-unsafe-io --configure --pending")
     lines.append("dpkg --force-unsafe-io --triggers-only --pending")
-    lines += _settle()
+    lines += _settle(packages)
     lines.append(f"rm -f /{_POLICY} /{_SCRIPT}")
     return "\n".join(lines) + "\n"
 
 
-def _settle() -> list[str]:
-    # fontconfig drops a cache whose folder is younger than SOURCE_DATE_EPOCH: clamp the folders first.
+def _settle(packages: Sequence[PackageTree]) -> list[str]:
+    """What packages' own scripts drop, or leave in the order of the file system, is made again if the group has any."""
     return [
-        "if command -v fc-cache >/dev/null; then",
-        '  for folder in /usr/share/fonts /usr/local/share/fonts; do if [ -d "$folder" ]; then',
-        '    find "$folder" -type d -newermt "@$SOURCE_DATE_EPOCH" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +',
-        "  fi; done",
-        "  rm -rf /var/cache/fontconfig/*; fc-cache -s -f || true",
-        "fi",
-        # The directory of info pages lists them in the order of the file system: list them by name.
-        "if [ -e /usr/share/info/dir ] && command -v install-info >/dev/null; then",
-        "  rm -f /usr/share/info/dir /usr/share/info/dir.old",
-        "  find /usr/share/info -type f ! -name 'dir*' | LC_ALL=C sort | while read -r file; do",
-        '    install-info "$file" /usr/share/info/dir || true',
-        "  done",
-        "fi",
+        *(_FONTS if _ships(packages, "etc/fonts/", "usr/share/fontconfig/", "usr/share/fonts/") else ()),
+        *(_INFO if _ships(packages, "usr/share/info/", "usr/bin/install-info") else ()),
     ]
+
+
+def _ships(packages: Sequence[PackageTree], *prefixes: str) -> bool:
+    return any(entry.path.startswith(prefixes) for package in packages for entry in package.entries)
 
 
 def configure(sandbox: BuildSandbox, log: str, on_step: Callable[[str], None], group: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from envbox.errors import ArtifactMismatch, NetworkFailed
 from envbox.formats import compression, openpgp
 from envbox.host.fetch import Download, NotThere
+from envbox.managers.apt import lists
 from envbox.managers.apt.archive import Archive, Part
 from envbox.values import Digest
 
@@ -25,11 +26,13 @@ def open_locked_archive(lock: Lock, workshop: Workshop) -> Archive:
     """
     reporter = workshop.reporter
     reporter.start("archive", f"Reading the package lists of {lock.request.base} as they were locked")
+    kept = lists.read(workshop.store, lock.archives, lock.architecture)
     parts = []
-    for state in lock.archives:
+    for number, state in enumerate(lock.archives):
         reporter.detail("archive", state.suite)
-        texts = tuple((index.component, _index(state, index, lock, workshop)) for index in state.indexes)
-        parts.append(Part(state, _release(state, lock, workshop), texts))
+        texts = kept[number] if kept else [_index(state, index, lock, workshop) for index in state.indexes]
+        named = zip((index.component for index in state.indexes), texts, strict=True)
+        parts.append(Part(state, _release(state, lock, workshop), tuple(named)))
     reporter.finish("archive")
     return Archive(lock.architecture, tuple(parts))
 

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from envbox.errors import UnknownPackage, Unsatisfiable
+from envbox.managers.apt import lists
 from envbox.sandbox.spec import Mount
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from envbox.build_sandbox import BuildSandbox
+    from envbox.host.run import Completed
     from envbox.managers.apt.archive import Archive
     from envbox.spec import PackageRequest
+    from envbox.store.store import Store
     from envbox.values import Artifact
 
-_PLACE = "/run/envbox-apt"
-_HOST = "envbox.invalid"
-_URI = re.compile(rf"^'http://{_HOST}/([a-z]+)/(\S+)' ", re.MULTILINE)
+_URI = re.compile(rf"^'http://{lists.HOST}/([a-z]+)/(\S+)' ", re.MULTILINE)
 _CHANGES = re.compile(r"^The following packages will be (REMOVED|DOWNGRADED):\n((?:  .*\n)+)", re.MULTILINE)
 _OPTIONS = (
-    f"Dir::Etc::SourceList={_PLACE}/sources.list",
+    f"Dir::Etc::SourceList={lists.PLACE}/sources.list",
     "Dir::Etc::SourceParts=/dev/null",
-    f"Dir::State::Lists={_PLACE}/lists",
+    f"Dir::State::Lists={lists.PLACE}/lists",
+    f"Dir::Cache={lists.PLACE}/cache",
     "Dir::Cache::pkgcache=",
-    "Dir::Cache::srcpkgcache=",
     "APT::Sandbox::User=root",
     "APT::Install-Recommends=false",
     "APT::Install-Suggests=false",
@@ -61,17 +61,16 @@ def _unknown(name: str, names: set[str], distribution: str) -> str:
     return f"{distribution} has no package {name!r}" + (f"; near names: {', '.join(near)}" if near else "")
 
 
-def solve(archive: Archive, sandbox: BuildSandbox, requests: Sequence[PackageRequest]) -> tuple[Artifact, ...]:
+def solve(
+    archive: Archive, store: Store, sandbox: BuildSandbox, requests: Sequence[PackageRequest]
+) -> tuple[Artifact, ...]:
     """The artifacts to install on top of the sandbox's root so that it has `requests`, sorted by name.
 
     Raises Unsatisfiable with apt's own reason.
     """
-    folder = os.path.join(sandbox.work, "apt")
-    _write_lists(archive, folder)
-    options = [word for option in _OPTIONS for word in ("-o", option)]
+    folder = lists.prepare(archive, store, lambda new: _run(sandbox, new, "write", ["apt-cache", "gencaches"]))
     wanted = [str(request) for request in requests]
-    box = sandbox.with_mounts(Mount("bind", _PLACE, source=folder))
-    result = box.run(["apt-get", "install", "--print-uris", "--yes", "--quiet", *options, *wanted])
+    result = _run(sandbox, folder, "read", ["apt-get", "install", "--print-uris", "--yes", "--quiet", *wanted])
     output = result.stdout.decode("utf-8", "replace")
     if result.status != 0:
         reason = _reason(output + result.stderr.decode("utf-8", "replace"))
@@ -89,27 +88,10 @@ def solve(archive: Archive, sandbox: BuildSandbox, requests: Sequence[PackageReq
     return tuple(sorted(found))
 
 
-def _write_lists(archive: Archive, folder: str) -> None:
-    """Index files under the names apt gives them (apt-get(8), Dir::State::Lists)."""
-    os.makedirs(os.path.join(folder, "lists", "partial"), exist_ok=True)
-    lines = []
-    for part in archive.parts:
-        name, suite = part.state.name, part.state.suite
-        prefix = f"{_HOST}_{name}_dists_{suite}"
-        components = " ".join(component for component, _ in part.indexes)
-        lines.append(
-            f"deb [trusted=yes arch={archive.architecture.value}] http://{_HOST}/{name} {suite} {components}\n"
-        )
-        _write(folder, f"{prefix}_Release", part.release)
-        for component, text in part.indexes:
-            _write(folder, f"{prefix}_{component}_binary-{archive.architecture.value}_Packages", text)
-    with open(os.path.join(folder, "sources.list"), "w", encoding="ascii") as file:
-        file.writelines(lines)
-
-
-def _write(folder: str, name: str, data: bytes) -> None:
-    with open(os.path.join(folder, "lists", name), "wb") as file:
-        file.write(data)
+def _run(sandbox: BuildSandbox, folder: str, access: str, command: Sequence[str]) -> Completed:
+    options = [word for option in _OPTIONS for word in ("-o", option)]
+    box = sandbox.with_mounts(Mount("bind", lists.PLACE, source=folder, access=access))
+    return box.run([*command, *options])
 
 
 def _reason(output: str) -> str:

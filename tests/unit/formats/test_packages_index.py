@@ -91,7 +91,7 @@ def test_the_name_need_not_come_first():
 @pytest.mark.parametrize("text", ["Version: 1\n", "Package:\nVersion: 1\n", "Package: \n", "<html>Not found</html>\n"])
 def test_a_paragraph_without_a_name_is_refused(text):
     with pytest.raises(ArtifactMismatch, match="without a package's name"):
-        PackagesIndex(entry("a") + "\n" + text)
+        PackagesIndex(entry("a") + "\n" + text).names()
 
 
 @pytest.mark.parametrize(
@@ -132,10 +132,13 @@ entries = st.lists(
 def test_every_question_is_answered_as_by_reading_it_all(texts):
     index = PackagesIndex("\n".join(texts))
     everything = [control.paragraph(text) for text in texts]
-    assert set(index.names()) == {fields["Package"] for fields in everything}
-    for name in index.names():
+    for name in {fields["Package"] for fields in everything}:
         own = [fields for fields in everything if fields["Package"] == name]
         assert [package.fields for package in index.find(name)] == own
+        filename = own[-1]["Filename"]
+        assert filename in {package.filename for package in [index.by_filename(filename)] if package}
+    assert index.find("abc0abc0") == ()
+    assert set(index.names()) == {fields["Package"] for fields in everything}
     required = [package.fields for package in index.where("Priority", "required")]
     assert sorted(map(str, required)) == sorted(
         str(fields) for fields in everything if fields["Priority"] == "required"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _STEADY = "a second build here gave the same: the one promised was built by other rules, or from other files"
 _HOSTILE = "leave the package out of `packages`, or take it from another archive"
-_UNPACKERS = 2  # xz releases the interpreter's lock; more threads than this only wait for each other
+_MOST_UNPACKERS = 8  # xz releases the interpreter's lock; an eighth of the work does not
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,10 @@ def materialize(lock: Lock, workshop: Workshop) -> Rootfs:
     return Rootfs(builder.recorded(todo), tuple(builder.digests), trees, tuple(builder.built))
 
 
+def _unpackers() -> int:
+    return min(len(os.sched_getaffinity(0)), _MOST_UNPACKERS)
+
+
 class _Builder:
     """Takes the steps of a plan one after the other, each on top of those before."""
 
@@ -79,6 +83,7 @@ class _Builder:
         self._workshop = workshop
         self._store = workshop.store
         self._layers = Layers(workshop.store)
+        self._groups: dict[int, GroupWork] = {}
         self._reporter = workshop.reporter
         name, _, self._release = lock.request.base.partition(":")
         self._distro = DISTROS[name]
@@ -94,7 +99,7 @@ class _Builder:
         unpacked = {artifact.digest for artifact in debs}
         if debs:
             self._reporter.start("unpack", "Unpacking packages", len(debs))
-        with work_folder(self._store, "unpack") as work, ThreadPoolExecutor(_UNPACKERS) as pool:
+        with work_folder(self._store, "unpack") as work, ThreadPoolExecutor(_unpackers()) as pool:
             futures = []
 
             def arrived(artifact: Artifact) -> None:
@@ -102,7 +107,9 @@ class _Builder:
                     futures.append(pool.submit(self._unpack_one, artifact, work))
 
             try:
-                self._workshop.fetch([*debs, *others], self._lock, arrived)
+                # The largest first: none is left to a single core at the end.
+                largest_first = sorted(debs, key=lambda artifact: -artifact.size)
+                self._workshop.fetch([*largest_first, *others], self._lock, arrived)
                 for future in futures:
                     future.result()
             except BaseException:
@@ -208,6 +215,11 @@ class _Builder:
         return tuple(self._layers.tree(digest) for digest in self.digests)
 
     def _group_work(self, step: Step) -> GroupWork:
+        if step.index not in self._groups:
+            self._groups[step.index] = self._new_group_work(step)
+        return self._groups[step.index]
+
+    def _new_group_work(self, step: Step) -> GroupWork:
         group = self._lock.groups[step.index]
         below = Stack(self._layers, self.digests[: 2 * step.index])
         return GroupWork(

@@ -34,6 +34,8 @@ _KINDS = {flag: kind for kind, flag in _FLAGS.items()} | {b"\0": "file", b"7": "
 _EXTENSIONS = frozenset((b"L", b"K", b"x", b"g"))
 _FIELDS = struct.Struct("100s8s8s8s12s12s8sc100s8s64x8s8s155s12x")
 _HEADER = struct.Struct("100s48s8sc100s88s167x")
+_REST = b"ustar\x0000" + bytes(64) + b"%07o\0%07o\0"
+_NO_DEVICE = _REST % (0, 0)
 _EMPTY = memoryview(b"")
 _XATTR = "SCHILY.xattr."
 _SPARSE = "GNU.sparse."
@@ -254,26 +256,38 @@ def pack(member: Member, size: int) -> bytes:
     if member.kind == "directory":
         path = path + b"/" if path else b"./"
     target = member.target.encode("utf-8", "surrogateescape")
-    texts = {b"path": path, b"linkpath": target}
-    records = {word: text for word, text in texts.items() if len(text) > 100 or not text.isascii()}
-    numbers = {b"uid": member.uid, b"gid": member.gid, b"size": size, b"mtime": member.mtime}
-    for word, value in numbers.items():
-        if not 0 <= value < (_OWNER_END if word[1:] == b"id" else _SIZE_END):
-            records[word] = b"%d" % value
-            numbers[word] = 0
+    numbers: tuple[int, ...] = (member.uid, member.gid, size, member.mtime)
+    records: dict[bytes, bytes] = {}
+    if not (len(path) <= 100 and path.isascii()):
+        records[b"path"] = path
+    if target and not (len(target) <= 100 and target.isascii()):
+        records[b"linkpath"] = target
+    if min(numbers) < 0 or max(numbers[:2]) >= _OWNER_END or max(numbers[2:]) >= _SIZE_END:
+        numbers = _representable(numbers, records)
     for name, content in member.xattrs:
         escaped = _XATTR + name.replace("%", "%25").replace("=", "%3D")
         records[escaped.encode("utf-8", "surrogateescape")] = content
-    header = _ustar(path, _FLAGS[member.kind], (member.mode, *numbers.values()), target, member.device)
+    header = _ustar(path, _FLAGS[member.kind], (member.mode, *numbers), target, member.device)
     return _pax(records) + header if records else header
 
 
+def _representable(numbers: tuple[int, ...], records: dict[bytes, bytes]) -> tuple[int, ...]:
+    """`numbers` with a zero for each that ustar cannot hold, which goes to the pax `records`."""
+    kept = []
+    for word, value in zip((b"uid", b"gid", b"size", b"mtime"), numbers, strict=True):
+        holds = 0 <= value < (_OWNER_END if word[1:] == b"id" else _SIZE_END)
+        if not holds:
+            records[word] = b"%d" % value
+        kept.append(value if holds else 0)
+    return tuple(kept)
+
+
 def _ustar(path: bytes, flag: bytes, numbers: tuple[int, ...], target: bytes, device: tuple[int, int]) -> bytes:
-    path, target = path[:100], target[:100]
     plain = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % numbers
-    rest = b"ustar\x0000%b%07o\0%07o\0" % (bytes(64), *device)
-    checksum = sum(path) + sum(plain) + 8 * 0x20 + flag[0] + sum(target) + sum(rest)
-    return _HEADER.pack(path, plain, b"%06o\0 " % checksum, flag, target, rest)
+    rest = _NO_DEVICE if device == (0, 0) else _REST % device
+    header = _HEADER.pack(path, plain, b"        ", flag, target, rest)
+    # Adler-32 again: no header adds up to as much as its modulus.
+    return b"%b%06o\0 %b" % (header[:148], (zlib.adler32(header) & 0xFFFF) - 1, header[156:])
 
 
 def _pax(records: dict[bytes, bytes]) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class GroupWork:
     """All layers under the group's own two."""
     read_below: Callable[[str], str]
     """Text of a file in those layers, empty if there is none."""
+    kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What the manager keeps from laying the group out for configuring it."""
 
     @property
     def is_base(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from envbox.store import manifest
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 
     from envbox.store.manifest import Entry
     from envbox.store.store import Store
+
+
+@lru_cache(8)  # each step of a build looks at the layers below
+def _entries(folder: str) -> tuple[Entry, ...]:
+    return tuple(manifest.read(folder))
 
 
 class Layers:
@@ -34,9 +40,9 @@ class Layers:
         """True if the layer is here, whole."""
         return is_whole(self.folder(digest))
 
-    def entries(self, digest: Digest) -> list[Entry]:
+    def entries(self, digest: Digest) -> tuple[Entry, ...]:
         """The layer's manifest."""
-        return manifest.read(self.folder(digest))
+        return _entries(self.folder(digest))
 
     def made_from(self, key: str) -> Digest | None:
         """The digest of the layer that was made from the inputs `key` stands for, if it is here."""

@@ -49,7 +49,7 @@ class Stack:
         yield from sorted(found, key=lambda entry: entry.path)
 
     @cached_property
-    def _manifests(self) -> list[list[Entry]]:
+    def _manifests(self) -> list[Sequence[Entry]]:
         return [self._layers.entries(digest) for digest in self._digests]
 
     @cached_property

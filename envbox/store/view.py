@@ -21,6 +21,9 @@ class View:
             self._stack(layer)
 
     def _stack(self, layer: Sequence[Entry]) -> None:
+        if not self._entries:  # nothing is there that could be hidden
+            self._entries = {entry.path: entry for entry in layer if entry.kind != "whiteout"}
+            return
         hidden = tuple(f"{entry.path}/" for entry in layer if self._hides_below(entry))
         if hidden:
             self._entries = {path: entry for path, entry in self._entries.items() if not path.startswith(hidden)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from envbox.errors import ArtifactHostile
@@ -110,12 +111,18 @@ class Apt:
 
 
 def _farm(group: GroupWork, packages: Sequence[PackageTree]) -> Farm:
-    links = group.distro.links if group.is_base else {}
-    return Farm(packages, group.below, Installed(group.below, group.read_below), links)
+    if "farm" not in group.kept:
+        links = group.distro.links if group.is_base else {}
+        group.kept["farm"] = Farm(packages, group.below, Installed(group.below, group.read_below), links)
+    farm: Farm = group.kept["farm"]
+    return farm
 
 
 def _trees(store: Store, group: GroupWork) -> list[PackageTree]:
-    return [_tree(store, digest) for digest in group.digests]
+    if "trees" not in group.kept:
+        group.kept["trees"] = [_tree(store, digest) for digest in group.digests]
+    trees: list[PackageTree] = group.kept["trees"]
+    return trees
 
 
 def _tree(store: Store, digest: Digest) -> PackageTree:
@@ -149,5 +156,6 @@ def _script(group: GroupWork, packages: Sequence[PackageTree], path: str) -> str
 
 def _mode_below(group: GroupWork, packages: Sequence[PackageTree], path: str) -> int:
     """The mode that a folder has in the layers below the one being configured."""
-    found = [group.below.get(path), *(entry for package in packages for entry in package.entries if entry.path == path)]
-    return next((entry.mode for entry in found if entry and entry.is_directory), 0o755)
+    below = group.below.get(path)
+    brought = (entry for package in packages for entry in package.entries if entry.path == path)
+    return next((entry.mode for entry in chain([below], brought) if entry and entry.is_directory), 0o755)

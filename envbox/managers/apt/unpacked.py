@@ -102,7 +102,7 @@ class Farm:
     def _place(self, path: str, entry: Entry, package: PackageTree) -> None:
         if path in self._folders and entry.kind == "symlink":
             return  # dpkg keeps a folder where a package ships a link
-        source = os.path.join(package.tree, entry.path)
+        source = f"{package.tree}/{entry.path}"
         place = Place(entry._replace(path=path, target=self._linked(entry)), package, source)
         known = self._places.get(path)
         if known and not self._takes_over(place, known):
@@ -208,7 +208,7 @@ class Farm:
 
     def _write_place(self, folder: str, place: Place) -> Entry:
         entry = place.entry
-        full = os.path.join(folder, entry.path)
+        full = f"{folder}/{entry.path}"
         content = self._lists.get(entry.path)
         if entry.kind == "symlink":
             os.symlink(entry.target, full)

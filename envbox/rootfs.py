@@ -19,7 +19,6 @@ from envbox.store import difference
 from envbox.store.layers import Layers
 from envbox.store.normalise import Times, normalise
 from envbox.store.stack import Stack
-from envbox.store.view import View
 from envbox.store.work import exclusive, seal, sweep, work_folder
 
 if TYPE_CHECKING:
@@ -179,14 +178,14 @@ class _Builder:
         group = self._group_work(step)
         self._manager.configure(self._store, group, sandbox, log, partial(self._reporter.detail, step.key))
         os.unlink(log)
-        return self._put_upper(sandbox, started, group.below)
+        return self._put_upper(sandbox, started)
 
     def _make_library(self, step: Step, work: str) -> Digest:
         started = time.time()
         sandbox = BuildSandbox(self._trees(), work, libraries.EPOCH).prepare()
         log = self._log(step)
         libraries.install(self._lock.libraries[step.index], sandbox, self._workshop, log)
-        return self._put_upper(sandbox, started, View([]))
+        return self._put_upper(sandbox, started)
 
     def _make_step(self, step: Step, work: str) -> Digest:
         started = time.time()
@@ -204,10 +203,10 @@ class _Builder:
             os.unlink(log)
         return log
 
-    def _put_upper(self, sandbox: BuildSandbox, started: float, below: View) -> Digest:
+    def _put_upper(self, sandbox: BuildSandbox, started: float) -> Digest:
         folder = os.path.join(sandbox.work, "layer")
         os.makedirs(folder)
-        entries = normalise(sandbox.upper, sandbox.owners(), below, Times(sandbox.epoch, started))
+        entries = normalise(sandbox.upper, sandbox.owners(), Times(sandbox.epoch, started))
         os.rename(sandbox.upper, os.path.join(folder, "tree"))
         return self._layers.put(folder, entries)
 

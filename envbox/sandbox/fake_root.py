@@ -11,6 +11,7 @@ from envbox.sandbox.seccomp import (
     NOTIFY,
     X86_64,
     for_architectures,
+    from_below,
     on_argument,
     on_numbers,
     returns,
@@ -20,6 +21,15 @@ from envbox.sandbox.seccomp import (
 _OWNERSHIP = {
     X86_64: {92: "chown", 93: "fchown", 94: "lchown", 260: "fchownat"},
     AARCH64: {54: "fchownat", 55: "fchown"},
+}
+_STATUS = {
+    X86_64: {4: "stat", 5: "fstat", 6: "lstat", 262: "newfstatat", 332: "statx"},
+    AARCH64: {79: "newfstatat", 80: "fstat", 291: "statx"},
+}
+# What may give a process another program or another root.
+_CHANGES = {
+    X86_64: {59: "execve", 322: "execveat", 161: "chroot"},
+    AARCH64: {221: "execve", 281: "execveat", 51: "chroot"},
 }
 # setuid setgid setreuid setregid setgroups setresuid setresgid setfsuid setfsgid: all ids are this one.
 _IDENTITY = {
@@ -42,15 +52,20 @@ def supported() -> bool:
     return _machine() in NATIVE
 
 
-def ownership_calls() -> dict[int, str]:
+def calls() -> dict[int, str]:
     """Number -> name of the calls that are asked about."""
-    return _OWNERSHIP[NATIVE[_machine()]]
-
-
-def program() -> bytes:
-    """The filter: ownership is asked about, identity, durability and device nodes succeed without effect."""
     architecture = NATIVE[_machine()]
-    rows = on_numbers(tuple(_OWNERSHIP[architecture]), returns(NOTIFY))
+    return {**_OWNERSHIP[architecture], **_STATUS[architecture], **_CHANGES[architecture]}
+
+
+def program(first_unwatched: int) -> bytes:
+    """The filter: ownership is asked about, identity, durability and device nodes succeed without effect.
+
+    Nobody is asked about the owner that a file is said to have from the address `first_unwatched` on, if not 0.
+    """
+    architecture = NATIVE[_machine()]
+    rows = on_numbers((*_OWNERSHIP[architecture], *_CHANGES[architecture]), returns(NOTIFY))
+    rows += on_numbers(tuple(_STATUS[architecture]), from_below(first_unwatched, NOTIFY))
     rows += on_numbers(_IDENTITY[architecture] + _DURABILITY[architecture], returns(ERROR))
     for number, argument in _DEVICES[architecture]:
         rows += on_numbers((number,), on_argument(argument, (_CHARACTER, _BLOCK), ERROR, mask=_TYPE))

@@ -1,4 +1,4 @@
-"""The supervisor of a fake root: answers changes of ownership by recording the owner that was meant.
+"""The supervisor of a fake root: is asked about the calls of a build that set or tell an owner.
 
 Runs in process 1 of a build's sandbox, which has the command's mount namespace and root. Only builds need it.
 """
@@ -14,13 +14,15 @@ import struct
 from fcntl import ioctl
 
 from envbox.sandbox import fake_root
-from envbox.sandbox.chown_calls import ChownCall, Lookup
+from envbox.sandbox.answers import Answers
 from envbox.sandbox.failure import Stage
-from envbox.sandbox.records import Records
 from envbox.sandbox.seccomp import install_with_listener
 from envbox.sandbox.syscalls import signal_descriptor
+from envbox.sandbox.watch import Watch
 
-_RECEIVE, _SEND, _STILL_VALID = 0xC0502100, 0xC0182101, 0x40082102  # linux/seccomp.h
+_RECEIVE, _SEND, _STILL_VALID, _SET_FLAGS = 0xC0502100, 0xC0182101, 0x40082102, 0x40082104  # linux/seccomp.h
+_WAKE_SYNCHRONOUSLY = 1
+_CONTINUE = 1
 _NOTIFICATION = struct.Struct("=QIIiIQ6Q")
 _ANSWER = struct.Struct("=QqiI")
 
@@ -37,10 +39,10 @@ class Supervisor:
         self._earlier = os.pread(self._owners, os.fstat(self._owners).st_size, 0) if owners else b""
         self._upper = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if upper else -1
         self._here, self._there = _socket.socketpair()
-        self._calls = fake_root.ownership_calls()
+        self._calls = fake_root.calls()
+        self._watch = Watch()
         self._listener = self._alarm = -1
         self._poll = select.poll()
-        self._records = Records()
 
     def descriptors(self) -> tuple[int, ...]:
         """What must stay open."""
@@ -49,8 +51,9 @@ class Supervisor:
     def enlist(self) -> None:
         """From here on the calls of this process are answered by the one that called `accept`."""
         self._here.close()
+        self._watch.unify()
         with Stage("fake root", "seccomp user notification"):
-            listener = install_with_listener(fake_root.program())
+            listener = install_with_listener(fake_root.program(self._watch.first_unwatched))
             rights = struct.pack("=i", listener)
             self._there.sendmsg([b"l"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
             self._there.recv(1)
@@ -64,12 +67,11 @@ class Supervisor:
         if not data:
             return
         with Stage("fake root", "/proc"):
-            self._lookup = Lookup()
-        with Stage("owners"):
-            self._records.recall(self._earlier)
+            self._answers = Answers(self._earlier, self._watch)
         with Stage("fake root", "signals"):
             (self._listener,) = struct.unpack("=i", rights[0][2][:4])
             self._alarm = signal_descriptor()
+        self._prefer_one_processor()
         self._poll.register(self._listener, select.POLLIN)
         self._poll.register(self._alarm, select.POLLIN)
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -92,7 +94,7 @@ class Supervisor:
         if self._owners < 0:
             return
         with Stage("owners"):
-            self._records.write(self._owners, self._upper)
+            self._answers.records.write(self._owners, self._upper)
 
     def _answer(self) -> None:
         buffer = bytearray(_NOTIFICATION.size)
@@ -103,22 +105,24 @@ class Supervisor:
                 return
             raise
         cookie, process, _, number, _, _, *arguments = _NOTIFICATION.unpack(buffer)
-        result = 0
+        result = flags = 0
         try:
-            self._change(cookie, ChownCall(self._calls[number], process, tuple(arguments)))
+            done = self._answers.answer(self._calls[number], process, tuple(arguments), lambda: self._confirm(cookie))
+            flags = 0 if done else _CONTINUE
         except OSError as error:
             result = -(error.errno or errno.EIO)
         try:
-            ioctl(self._listener, _SEND, bytearray(_ANSWER.pack(cookie, 0, result, 0)), True)
+            ioctl(self._listener, _SEND, bytearray(_ANSWER.pack(cookie, 0, result, flags)), True)
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise
 
-    def _change(self, cookie: int, call: ChownCall) -> None:
-        descriptor = self._lookup.open(call)
+    def _confirm(self, cookie: int) -> None:
+        ioctl(self._listener, _STILL_VALID, struct.pack("=Q", cookie))
+
+    def _prefer_one_processor(self) -> None:
+        """Who asks sleeps while we answer and the other way round: no need to wake another processor."""
         try:
-            # Still the process that asked? Else its number, and so what was read, may be another's.
-            ioctl(self._listener, _STILL_VALID, struct.pack("=Q", cookie))
-            self._records.change(descriptor, call.uid, call.gid)
-        finally:
-            os.close(descriptor)
+            ioctl(self._listener, _SET_FLAGS, _WAKE_SYNCHRONOUSLY)
+        except OSError:
+            return  # Linux before 6.6

@@ -13,7 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_ROOT = (0, 0)
+ROOT = (0, 0)
+_MOST_PLAIN = 50_000
 
 
 class Records:
@@ -22,6 +23,8 @@ class Records:
     def __init__(self) -> None:
         # By device and inode: the owner, and a descriptor that keeps the inode's number from being reused.
         self._remembered: dict[tuple[int, int], tuple[tuple[int, int], int]] = {}
+        # Files seen without any owner recorded, by device and inode: the time of the last change to that.
+        self._plain: dict[tuple[int, int], int] = {}
 
     def recall(self, data: bytes) -> None:
         """Takes in what `write` wrote at the end of an earlier command on the same root."""
@@ -32,6 +35,20 @@ class Records:
                 continue  # gone since
             now = os.fstat(descriptor)
             self._remembered[now.st_dev, now.st_ino] = (owner, descriptor)
+
+    def is_plain(self, now: os.stat_result) -> bool:
+        """Whether a file is known to have no owner but root."""
+        return self._plain.get((now.st_dev, now.st_ino)) == now.st_ctime_ns
+
+    def owner(self, descriptor: int) -> tuple[int, int]:
+        """The owner of what the O_PATH `descriptor` stands for."""
+        now = os.fstat(descriptor)
+        owner = self._owner(descriptor, now)
+        if owner == ROOT:
+            if len(self._plain) > _MOST_PLAIN:
+                self._plain.clear()
+            self._plain[now.st_dev, now.st_ino] = now.st_ctime_ns
+        return owner
 
     def change(self, descriptor: int, uid: int, gid: int) -> None:
         """Records a chown of what the O_PATH `descriptor` stands for; -1 keeps an id. Raises OSError."""
@@ -72,14 +89,15 @@ class Records:
             except (OSError, ValueError):
                 pass  # none recorded there
         remembered = self._remembered.get((now.st_dev, now.st_ino))
-        return remembered[0] if remembered else _ROOT
+        return remembered[0] if remembered else ROOT
 
     def _store(self, descriptor: int, owner: tuple[int, int]) -> None:
         now = os.fstat(descriptor)
+        self._plain.pop((now.st_dev, now.st_ino), None)
         link = f"/proc/self/fd/{descriptor}"
         if stat.S_ISREG(now.st_mode) or stat.S_ISDIR(now.st_mode):
             try:
-                if owner == _ROOT:
+                if owner == ROOT:
                     os.removexattr(link, ATTRIBUTE)
                 else:
                     os.setxattr(link, ATTRIBUTE, b"%d:%d" % owner)
@@ -92,7 +110,7 @@ class Records:
 
     def _remember(self, key: tuple[int, int], owner: tuple[int, int], descriptor: int) -> None:
         _, pin = self._remembered.pop(key, (owner, -1))
-        if owner == _ROOT:
+        if owner == ROOT:
             if pin >= 0:
                 os.close(pin)
             return

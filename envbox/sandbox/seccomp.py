@@ -16,8 +16,8 @@ from envbox.sandbox.syscalls import control
 ALLOW, NOTIFY, ERROR = 0x7FFF0000, 0x7FC00000, 0x00050000  # ERROR + errno; ERROR + 0 is success undone
 X86_64, I386, AARCH64, ARM = 0xC000003E, 0x40000003, 0xC00000B7, 0x40000028
 NATIVE = {"x86_64": X86_64, "aarch64": AARCH64}
-_LOAD, _EQUAL, _AND, _RETURN = 0x20, 0x15, 0x54, 0x06
-_AT_NUMBER, _AT_ARCHITECTURE, _AT_ARGUMENTS = 0, 4, 16
+_LOAD, _EQUAL, _AT_LEAST, _AND, _RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
+_AT_NUMBER, _AT_ARCHITECTURE, _AT_CALLER, _AT_ARGUMENTS = 0, 4, 8, 16
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
 _X32 = 0x40000000
 _IOCTL = ((X86_64, (16, _X32 + 514)), (I386, (54,)), (AARCH64, (29,)), (ARM, (54,)))
@@ -45,6 +45,14 @@ def on_argument(index: int, values: tuple[int, ...], action: int, *, mask: int =
     rows = [instruction(_LOAD, _AT_ARGUMENTS + 8 * index), instruction(_AND, mask)]
     rows += [instruction(_EQUAL, value, 0, 1) + returns(action) for value in values]
     return b"".join(rows) + returns(ALLOW)
+
+
+def from_below(address: int, action: int) -> bytes:
+    """Rows that return `action` for a call from below an address, of which the high half counts; 0: from anywhere."""
+    if not address:
+        return returns(action)
+    high = instruction(_LOAD, _AT_CALLER + 4)
+    return high + instruction(_AT_LEAST, address >> 32, 0, 1) + returns(ALLOW) + returns(action)
 
 
 def for_architectures(blocks: list[tuple[int, bytes]]) -> bytes:

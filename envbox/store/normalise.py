@@ -10,7 +10,6 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from envbox.sandbox.owners import ATTRIBUTE
 from envbox.store import manifest
 from envbox.store.normalise_table import ROWS, Row
 from envbox.store.removal import remove_tree
@@ -19,10 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from envbox.store.manifest import Entry
-    from envbox.store.view import View
-
-INHERITED = frozenset({"etc/shadow", "etc/gshadow"})
-"""Rewritten with the owner that stat(2) told of the old file, which in a build is root for every file."""
 
 _OVERLAY_ATTRIBUTES = "user.overlay."
 _KEPT_ATTRIBUTES = frozenset({"user.overlay.opaque"})
@@ -35,16 +30,14 @@ class Times(NamedTuple):
     started: float
 
 
-def normalise(tree: str, owners: Mapping[str, tuple[int, int]], below: View, times: Times) -> list[Entry]:
-    """Apply the table to the upper folder of a build over the layers `below`; returns its entries."""
+def normalise(tree: str, owners: Mapping[str, tuple[int, int]], times: Times) -> list[Entry]:
+    """Apply the table to the upper folder of a build; returns its entries."""
     for row in ROWS:
         _apply(tree, row, times.epoch)
-    entries = [_inherited(_clamped(entry, times), below) for entry in manifest.scan(tree, owners)]
+    entries = [_clamped(entry, times) for entry in manifest.scan(tree, owners)]
     for entry in reversed(entries):
         full = os.path.join(tree, entry.path)
         _strip_attributes(full, entry)
-        if entry.path in INHERITED and (entry.uid or entry.gid):
-            os.setxattr(full, ATTRIBUTE, b"%d:%d" % (entry.uid, entry.gid))
         if entry.kind not in {"whiteout", "hardlink"}:
             os.utime(full, (entry.mtime, entry.mtime), follow_symlinks=False)
     return [entry for entry in entries if entry.kind != "socket"]
@@ -91,11 +84,6 @@ def _clamped(entry: Entry, times: Times) -> Entry:
     if entry.mtime > times.epoch or entry.mtime >= int(times.started):
         return entry._replace(mtime=times.epoch)
     return entry
-
-
-def _inherited(entry: Entry, below: View) -> Entry:
-    lower = below.get(entry.path) if entry.path in INHERITED else None
-    return entry._replace(uid=lower.uid, gid=lower.gid) if lower else entry
 
 
 def _strip_attributes(full: str, entry: Entry) -> None:

@@ -25,8 +25,9 @@ PLAIN_ID = 54321  # no account, no subordinate ids, no groups
 PROGRAMS = (
     "sh", "bash", "ls", "cat", "true", "sleep", "id", "chown", "ln", "stat", "env", "touch", "mkdir", "rm", "mv",
     "chmod", "mkfifo", "mknod", "hostname", "readlink", "sync", "tail", "cp", "unshare", "mount",
-    "umount",
+    "umount", "find", "tar", "sed", "install", "test",
 )  # fmt: skip
+ACCOUNTS = ("groupadd", "useradd", "usermod")  # where the machine has them
 STANDARD = (
     Mount("proc", "/proc"),
     Mount("devices", "/dev"),
@@ -42,7 +43,7 @@ def make_root(folder: str) -> str:
         os.makedirs(f"{folder}/{name}")
     for name in ("bin", "lib"):
         os.symlink(f"usr/{name}", f"{folder}/{name}")
-    for program in PROGRAMS:
+    for program in (*PROGRAMS, *(name for name in ACCOUNTS if shutil.which(name))):
         source = shutil.which(program)
         assert source, f"this machine has no {program}"
         shutil.copy(os.path.realpath(source), f"{folder}/usr/bin/{program}")

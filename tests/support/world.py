@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from envbox.store import manifest, normalise
+from envbox.store import manifest
 from envbox.store.removal import remove_tree
 from envbox.store.store import Store
 
@@ -248,7 +248,6 @@ def _difference(path: Path, written: Entry, found: Entry, known: dict[tuple[int,
         return f"mode {found.mode:o}, not {written.mode:o}"
     # A package's folders are made anew in every layer, which gives them their owners; its files are linked there.
     owned = written.kind == "file" or (written.is_directory and "layers-v1" in path.parts)
-    owned = owned and written.path not in normalise.INHERITED  # whose owner is below, not on disk
     if owned and (written.uid, written.gid) != (found.uid, found.gid):
         return f"owner {found.uid}:{found.gid}, not {written.uid}:{written.gid}"
     if written.mtime != found.mtime:

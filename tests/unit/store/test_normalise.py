@@ -7,17 +7,15 @@ import time
 import pytest
 
 from envbox.store import normalise as subject
-from envbox.store.manifest import Entry
 from envbox.store.normalise import Times, normalise
 from envbox.store.normalise_table import ROWS
-from envbox.store.view import View
 
 EPOCH = 1_000_000_000
 DATED = "etc/ssl/certs/java/cacerts"
 
 
-def settle(tree, started=None, below=()):
-    return normalise(str(tree), {}, View([below]), Times(EPOCH, time.time() if started is None else started))
+def settle(tree, started=None):
+    return normalise(str(tree), {}, Times(EPOCH, time.time() if started is None else started))
 
 
 def key_store(made):
@@ -169,12 +167,6 @@ def test_rows_are_unique_and_have_reasons():
     rows = [(row.pattern, row.link) for row in ROWS]
     assert len(rows) == len(set(rows))
     assert all(row.reason for row in ROWS)
-
-
-def test_password_files_keep_the_owner_that_they_have_below(tmp_path):
-    make(tmp_path, "etc/shadow")
-    below = [Entry("etc/shadow", "file", 0o640, 0, 42, 0)]
-    assert {(e.uid, e.gid) for e in settle(tmp_path, below=below) if e.path == "etc/shadow"} == {(0, 42)}
 
 
 def test_neither_a_key_store_nor_a_certificate_folder_leads_out_of_the_tree(tmp_path):

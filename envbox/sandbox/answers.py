@@ -1,0 +1,89 @@
+"""What the calls of a fake root are answered: by recording the owner meant, by telling it, or by the kernel alone."""
+
+from __future__ import annotations
+
+import os
+
+from envbox.sandbox import stat_calls
+from envbox.sandbox.callers import Lookup
+from envbox.sandbox.chown_calls import ChownCall
+from envbox.sandbox.records import ROOT, Records
+from envbox.sandbox.stat_calls import StatCall
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from envbox.sandbox.watch import Watch
+
+_ARGUMENTS = 8
+
+
+class Answers:
+    """Made in a process that has the callers' mount namespace and root. `earlier`: what `records` wrote before."""
+
+    def __init__(self, earlier: bytes, watch: Watch) -> None:
+        self.records = Records()
+        self._lookup = Lookup()
+        self._watch = watch
+        self.records.recall(earlier)
+
+    def answer(self, name: str, process: int, arguments: tuple[int, ...], confirm: Callable[[], None]) -> bool:
+        """Whether the call is done; if not, the kernel shall do it. Raises the OSError that it is to fail with.
+
+        `confirm` raises unless the process that asked still waits: else its number, and what was read, may be
+        another's.
+        """
+        if name in {"chown", "fchown", "lchown", "fchownat"}:
+            self._change(ChownCall(name, process, arguments), confirm)
+            return True
+        if name in {"execve", "execveat", "chroot"}:
+            self._take_note(name, process, arguments)
+            return False
+        self._watch.ran(process)
+        try:
+            return self._tell(StatCall(name, process, arguments), confirm)
+        except OSError:
+            return False
+
+    def _change(self, call: ChownCall, confirm: Callable[[], None]) -> None:
+        descriptor = self._lookup.open(call)
+        try:
+            confirm()
+            self.records.change(descriptor, call.uid, call.gid)
+        finally:
+            os.close(descriptor)
+
+    def _tell(self, call: StatCall, confirm: Callable[[], None]) -> bool:
+        if not call.is_usual or self.records.is_plain(self._lookup.status(call)):
+            return False
+        descriptor = self._lookup.open(call)
+        try:
+            owner = self.records.owner(descriptor)
+            if owner == ROOT:
+                return False
+            told = stat_calls.answer(call, descriptor, owner)
+            confirm()
+            self._lookup.write(call.process, call.buffer, told)
+            return True
+        finally:
+            os.close(descriptor)
+
+    def _take_note(self, name: str, process: int, arguments: tuple[int, ...]) -> None:
+        if name != "chroot":
+            path, words = (arguments[1], arguments[2]) if name == "execveat" else arguments[:2]
+            self._watch.starts(process, self._text(process, path), lambda: self._words(process, words))
+        self._lookup.forget()
+
+    def _text(self, process: int, address: int) -> bytes:
+        """Nothing where it cannot be read: in process 1's own child, which is as hidden as that until its exec."""
+        try:
+            return self._lookup.text(process, address)
+        except OSError:
+            return b""
+
+    def _words(self, process: int, address: int) -> list[bytes]:
+        try:
+            return self._lookup.words(process, address, _ARGUMENTS)
+        except OSError:
+            return []

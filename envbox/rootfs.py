@@ -194,7 +194,7 @@ class _Builder:
         detail = partial(self._reporter.detail, step.key)
         steps.run_step(self._lock.steps[step.index], sandbox, self._workshop.blobs, log, detail)
         os.unlink(log)
-        return self._put_upper(sandbox, started, Stack(self._layers, self.digests).view)
+        return self._put_upper(sandbox, started)
 
     def _log(self, step: Step) -> str:
         """Where the step's log goes, none being there of an earlier try."""

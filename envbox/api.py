@@ -23,6 +23,7 @@ from envbox.plan import RECIPE
 from envbox.report import Reporter, Silent
 from envbox.resolve import Resolver
 from envbox.sandbox import launch
+from envbox.sources import configured
 from envbox.store.store import Store, explaining
 from envbox.store.work import write_file
 from envbox.workshop import Workshop
@@ -251,7 +252,7 @@ class Project:
         self.store.prepare()
         probe.check_store_filesystem(self.store.root)
         with explaining(self.store.root), Fetcher() as fetcher:
-            yield Workshop(self.store, fetcher, self.reporter)
+            yield Workshop(self.store, fetcher, self.reporter, configured(self.spec.sources))
 
 
 def load(path: str = ".", *, store: str | None = None, reporter: Reporter | None = None) -> Project:
@@ -272,7 +273,7 @@ def load(path: str = ".", *, store: str | None = None, reporter: Reporter | None
             hint="move it to a folder of its own",
         )
     spec, text = _unchanged(os.path.join(folder, sessions.SPEC_NAME), specs.load)
-    sources = tuple((name, sessions.sha256_of(_read(os.path.join(folder, name)))) for name in spec.sources)
+    sources = tuple((name, sessions.sha256_of(_read(os.path.join(folder, name)))) for name in spec.files)
     return Project(folder, spec, Inputs(text, sources), Store(store), reporter or Silent())
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from envbox.lock import BuildStep, Group, LibrarySet, Lock
+    from envbox.lock import ArchiveState, BuildStep, LibrarySet, Lock
     from envbox.values import Artifact, Digest
 
 RECIPE = 2
@@ -95,7 +95,7 @@ def _steps(lock: Lock) -> Iterator[Step]:
     parent = ""
     for index, group in enumerate(lock.groups):
         for kind, recorded in (("unpacked", group.unpacked), ("configured", group.configured)):
-            parent = _group_key(lock, group, kind, parent)
+            parent = _group_key(lock, index, kind, parent)
             yield Step(kind, index, group.name, parent, recorded, None)
     below = [parent]
     for index, libraries in enumerate(lock.libraries):
@@ -108,9 +108,21 @@ def _steps(lock: Lock) -> Iterator[Step]:
         yield Step("step", index, step.name, key, step.layer, None)
 
 
-def _group_key(lock: Lock, group: Group, kind: str, parent: str) -> str:
+def repositories_of(lock: Lock, index: int) -> tuple[ArchiveState, ...]:
+    """The repositories that a group makes known to the root's own manager: the first above the base has all of them.
+
+    Not the base: every project shares that, whatever repositories it has.
+    """
+    return tuple(state for state in lock.archives if state.key) if index == 1 else ()
+
+
+def _group_key(lock: Lock, index: int, kind: str, parent: str) -> str:
     # A layer's content is a function of the lock alone, so the parent's key serves as well as its digest.
-    own = {"epoch": lock.epoch, "requested": sorted(group.requested)} if kind == "configured" else {}
+    group, own = lock.groups[index], {}
+    if kind == "configured":
+        own = {"epoch": lock.epoch, "requested": sorted(group.requested)}
+        known = [[it.name, it.url, it.suite, it.components, it.key] for it in repositories_of(lock, index)]
+        own |= {"repositories": known} if known else {}
     return _key(lock, {"kind": kind, "parent": parent, "artifacts": _digests(group.artifacts), **own})
 
 

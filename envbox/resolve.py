@@ -18,7 +18,7 @@ from envbox.errors import ArtifactMismatch, NetworkFailed, SpecInvalid, UnknownP
 from envbox.host import probe
 from envbox.inputs import lock_steps
 from envbox.lock import Group, Lock, request_of
-from envbox.managers import MANAGERS
+from envbox.managers import MANAGERS, ArchiveRequest
 from envbox.plan import RECIPE, recorded_layers, with_recorded
 from envbox.spec import PackageRequest
 from envbox.store.work import work_folder
@@ -58,9 +58,8 @@ class Resolver:
 
         Raises UnknownPackage, Unsatisfiable, NetworkFailed, SignatureInvalid.
         """
-        archive = self._manager.open_archive(
-            self._distro, self.spec.base, probe.architecture(), _keys(self.spec, self.folder), self.workshop
-        )
+        wanted = _archive_request(self.spec, self.folder)
+        archive = self._manager.open_archive(self._distro, wanted, probe.architecture(), self.workshop)
         return self._completed(self._with_packages(archive), None)
 
     def held(self, lock: Lock) -> Lock:
@@ -117,18 +116,28 @@ class Resolver:
         group = Group(_free_name(lock), tuple(sorted(map(str, new))), artifacts)
         return replace(lock, groups=(*lock.groups, group), libraries=(), steps=())
 
-    def _with_packages(self, archive: Any) -> Lock:
-        """A lock of the base, and of one group with all packages asked for."""
+    def _with_packages(self, archive: Any, newer: tuple[PackageRequest, ...] = ()) -> Lock:
+        """A lock of the base, and of one group with all packages asked for.
+
+        `newer` are packages of the base in the versions that those of a repository turned out to need.
+        """
         manager, requests = self._manager, self._requests
         manager.check_names(archive, requests, str(self.spec.base))
-        base = Group("base", (), manager.base_artifacts(archive, self._distro, requests))
+        base = Group("base", (), manager.base_artifacts(archive, self._distro, (*requests, *newer)))
         states = manager.states(archive)
-        epoch = max(state.date for state in states)
+        epoch = max(state.date for state in states if not state.key)  # a repository makes no base another one
         lock = Lock(RECIPE, probe.architecture(), epoch, request_of(self.spec), states, (base,))
-        if not requests:
+        if not (requests or self.spec.repositories):
             return lock
-        names = tuple(sorted(map(str, requests)))
-        return replace(lock, groups=(base, Group("packages", names, self._solved(archive, lock, requests))))
+        artifacts = self._solved(archive, lock, requests) if requests else ()
+        below = {artifact.name for artifact in base.artifacts}
+        changed = tuple(PackageRequest(it.name, it.version) for it in artifacts if it.name in below)
+        if not changed:
+            names = tuple(sorted(map(str, requests)))
+            return replace(lock, groups=(base, Group("packages", names, artifacts)))
+        if {request.name for request in changed} & {request.name for request in newer}:
+            raise Unsatisfiable(f"the base cannot be put together with {', '.join(map(str, changed))}")
+        return self._with_packages(archive, (*newer, *changed))
 
     def _solved(self, archive: Any, lock: Lock, requests: tuple[PackageRequest, ...]) -> tuple[Any, ...]:
         trees = self.materialize(replace(lock, libraries=(), steps=()))
@@ -191,15 +200,18 @@ def _free_name(lock: Lock) -> str:
     return f"packages-{number}" if "packages" in names else "packages"
 
 
-def _keys(spec: Spec, folder: str) -> tuple[bytes, ...]:
-    if not spec.base.key:
-        return ()
-    path = os.path.join(folder, spec.base.key)
+def _archive_request(spec: Spec, folder: str) -> ArchiveRequest:
+    """With the keys, which are files of the project. Raises SpecInvalid."""
+    keys = (_key(folder, spec.base.key, "base.key"),) if spec.base.key else ()
+    found = ((it, _key(folder, it.key, f"repository {it.name}, key")) for it in spec.repositories)
+    return ArchiveRequest(spec.base, keys, tuple(found))
+
+
+def _key(folder: str, path: str, where: str) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return (file.read(),)
+        with open(os.path.join(folder, path), "rb") as file:
+            return file.read()
     except OSError as error:
         raise SpecInvalid(
-            f"envbox.toml: base.key: {spec.base.key} cannot be read: {error.strerror}",
-            hint="put the archive's public key there",
+            f"envbox.toml: {where}: {path} cannot be read: {error.strerror}", hint="put the archive's public key there"
         ) from error

@@ -14,7 +14,7 @@ from envbox.build_sandbox import BuildSandbox
 from envbox.distros import DISTROS
 from envbox.errors import ArtifactHostile, DigestMismatch
 from envbox.managers import MANAGERS, GroupWork
-from envbox.plan import Plan, Step, make_plan, with_recorded
+from envbox.plan import Plan, Step, make_plan, repositories_of, with_recorded
 from envbox.store import difference
 from envbox.store.layers import Layers
 from envbox.store.normalise import Times, normalise
@@ -228,6 +228,7 @@ class _Builder:
             name=group.name,
             requested=group.requested,
             digests=tuple(artifact.digest for artifact in group.artifacts),
+            repositories=repositories_of(self._lock, step.index),
             below=below.view,
             read_below=below.read,
         )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from envbox.host.fetch import Download, Fetcher
 from envbox.report import Reporter, Silent
-from envbox.sources import DEFAULT, Sources
+from envbox.sources import Sources
+from envbox.spec import DEFAULT_SOURCES
 from envbox.store.blobs import Blobs
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Workshop:
     store: Store
     fetcher: Fetcher = field(default_factory=Fetcher)
     reporter: Reporter = field(default_factory=Silent)
-    sources: tuple[str, ...] = DEFAULT
+    sources: tuple[str, ...] = DEFAULT_SOURCES
     """Where to look for what has a hash, in this order: `mirror`, `snapshot`, the URL of a cache."""
 
     @cached_property

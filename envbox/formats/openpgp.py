@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,16 +31,21 @@ _HINT = "The mirror may be broken or hostile: try another one. If the archive's 
 
 @dataclass(frozen=True)
 class Verified:
-    """The bytes that were signed, and the fingerprints of the certificates whose signature is good."""
+    """The bytes that were signed, and the fingerprints of the certificates whose signature is good.
+
+    `certificate` is the first of them, armoured, line by line.
+    """
 
     text: bytes
     signers: tuple[str, ...]
+    certificate: tuple[str, ...]
 
 
-def verify_clearsigned(document: bytes, keys: Sequence[bytes], where: str) -> Verified:
+def verify_clearsigned(document: bytes, keys: Sequence[bytes], where: str, fingerprint: str = "") -> Verified:
     """What `document` says, if it is one clearsigned block with a good signature by one of `keys`.
 
-    Each of `keys` is one or more certificates, armoured or binary. Signatures by other keys do not matter.
+    Each of `keys` is one or more certificates, armoured or binary. Signatures by other keys do not matter; with
+    `fingerprint`, all but those by the certificate or the signing subkey that has it.
     A key must have been valid when it signed. Raises SignatureInvalid naming `where`.
     """
     import pysequoia  # 10 ms that only locking has to pay
@@ -57,11 +63,22 @@ def verify_clearsigned(document: bytes, keys: Sequence[bytes], where: str) -> Ve
         result = pysequoia.verify(bytes=document, store=known)
     except (RuntimeError, ValueError, TypeError) as error:
         raise SignatureInvalid(f"{where}: {_reason(error, asked)}", hint=_HINT) from error
-    signers = tuple(dict.fromkeys(signature.certificate.upper() for signature in result.valid_sigs))
+    made = [(one.certificate.upper(), one.signing_key.upper()) for one in result.valid_sigs]
+    signers = tuple(dict.fromkeys(names[0] for names in made if not fingerprint or fingerprint in names))
     if result.bytes is None or not signers:
-        raise SignatureInvalid(f"{where}: no known key has signed it.", hint=_HINT)
+        others = ", ".join(f"{certificate} (by its key {key})" for certificate, key in made)
+        by = f"it is signed by {others}, not by {fingerprint}" if others else "no known key has signed it"
+        raise SignatureInvalid(f"{where}: {by}.", hint=_HINT)
+    certificate = next(known for known in certificates if known.fingerprint.upper() == signers[0])
     # Line endings are not signed (RFC 9580, 7.2): one form of them, so that one signed text has one digest.
-    return Verified(result.bytes.replace(b"\r\n", b"\n"), signers)
+    return Verified(result.bytes.replace(b"\r\n", b"\n"), signers, _armoured(bytes(certificate)))
+
+
+def _armoured(certificate: bytes) -> tuple[str, ...]:
+    """RFC 9580, 6.2. Not by the library, whose header lines differ by its version."""
+    text = base64.b64encode(certificate).decode("ascii")
+    lines = (text[start : start + 64] for start in range(0, len(text), 64))
+    return ("-----BEGIN PGP PUBLIC KEY BLOCK-----", "", *lines, "-----END PGP PUBLIC KEY BLOCK-----")
 
 
 def readings(document: bytes) -> tuple[bytes, ...]:

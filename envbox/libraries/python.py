@@ -13,7 +13,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from envbox.errors import ArtifactHostile, BuildFailed, NetworkFailed, Unsatisfiable
 from envbox.formats import toml
-from envbox.host.fetch import trusted_certificates
+from envbox.host.connection import trusted_certificates
 from envbox.libraries.uv import UV, executable
 from envbox.lock import LibrarySet
 from envbox.sandbox.spec import Mount

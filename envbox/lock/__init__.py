@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from envbox.errors import LockInvalid
 from envbox.lock.reading import FORMAT, loads
 from envbox.lock.values import ArchiveIndex, ArchiveState, BuildStep, Group, LibrarySet, Lock, Request, StepInput
 from envbox.lock.writing import dumps
+from envbox.spec import Repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,6 +69,9 @@ def request_of(spec: Spec) -> Request:
         mirror=spec.base.mirror,
         security_mirror=spec.base.security_mirror,
         key=spec.base.key,
+        snapshot=spec.base.snapshot,
+        snapshot_mirror=spec.base.snapshot_mirror,
+        repositories=spec.repositories,
     )
 
 
@@ -78,6 +83,8 @@ def mismatches(lock: Lock, spec: Spec) -> tuple[str, ...]:
         ("base.mirror", wanted.mirror, locked.mirror),
         ("base.security-mirror", wanted.security_mirror, locked.security_mirror),
         ("base.key", wanted.key, locked.key),
+        ("base.snapshot", wanted.snapshot, locked.snapshot),
+        ("base.snapshot-mirror", wanted.snapshot_mirror, locked.snapshot_mirror),
         ("libraries.python-index", wanted.python_index, locked.python_index),
     )
     differences = [_difference(key, (new,) if new else (), (old,) if old else ()) for key, new, old in values]
@@ -89,6 +96,7 @@ def mismatches(lock: Lock, spec: Spec) -> tuple[str, ...]:
         names = sorted(now.keys() | before.keys())
         differences += [_difference(key, now[name], before[name]) for name in names]
     differences += _step_differences(lock, spec)
+    differences += _repository_differences(wanted.repositories, locked.repositories)
     return tuple(difference for difference in differences if difference)
 
 
@@ -117,6 +125,23 @@ def _place_of(wanted: WantedInput) -> tuple[str, str, str]:
 
 def _promised(locked: StepInput) -> str:
     return str(locked.digest) if locked.is_remote else ""
+
+
+def _repository_differences(wanted: Iterable[Repository], locked: Iterable[Repository]) -> list[str]:
+    now, before = ({repository.name: repository for repository in some} for some in (wanted, locked))
+    found = []
+    for name in sorted(now.keys() | before.keys()):
+        if name not in now or name not in before:
+            found.append(_difference("repository", (name,) if name in now else (), (name,) if name in before else ()))
+            continue
+        for field in fields(Repository):
+            new, old = (_words(getattr(some[name], field.name)) for some in (now, before))
+            found.append(_difference(f"repository {name}, {field.name}", new, old))
+    return found
+
+
+def _words(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value
 
 
 def _by_name(requests: Iterable[str]) -> defaultdict[str, tuple[str, ...]]:

@@ -62,6 +62,10 @@ class Table:
             raise self.fault(f"must be {_KINDS[kind]}", *path)
         return value
 
+    def has(self, key: str) -> bool:
+        """Whether there is such a key."""
+        return key in self._values
+
     def text(self, key: str) -> str:
         """A string."""
         return self._take(key, str)

@@ -7,6 +7,7 @@ from envbox.formats import toml
 from envbox.formats.toml_positions import positions
 from envbox.lock.reader import Fault, Table
 from envbox.lock.values import ArchiveIndex, ArchiveState, BuildStep, Group, LibrarySet, Lock, Request, StepInput
+from envbox.spec import Repository
 from envbox.values import Architecture, Artifact, Problem
 
 FORMAT = 1
@@ -76,9 +77,23 @@ def _read_request(table: Table) -> Request:
         mirror=table.optional_text("mirror"),
         security_mirror=table.optional_text("security-mirror"),
         key=table.optional_text("key"),
+        snapshot=table.optional_text("snapshot"),
+        snapshot_mirror=table.optional_text("snapshot-mirror"),
+        repositories=table.tables("repository", _read_repository, lambda repository: repository.name),
         packages=table.texts("packages"),
         python=table.texts("python"),
         python_index=table.optional_text("python-index"),
+    )
+
+
+def _read_repository(table: Table) -> Repository:
+    return Repository(
+        name=table.word("name"),
+        url=table.text("url"),
+        suite=table.text("suite"),
+        components=table.texts("components"),
+        key=table.text("key"),
+        fingerprint=table.text("fingerprint"),
     )
 
 
@@ -89,19 +104,24 @@ def _read_archive(table: Table) -> ArchiveState:
     return ArchiveState(
         name=table.word("name"),
         url=url,
-        suite=table.text("suite"),
+        suite=_plain(table, "suite"),
         date=table.time("date"),
         release=table.digest("release"),
         signers=table.texts("signers"),
         indexes=table.tables("indexes", _read_index, lambda index: index.path),
+        key=table.texts("key") if table.has("key") else (),
     )
 
 
+def _plain(table: Table, key: str) -> str:
+    text = table.text(key)
+    if not _RELATIVE.fullmatch(text):
+        raise table.fault(f"{text!r} is not a path below another", key)
+    return text
+
+
 def _read_index(table: Table) -> ArchiveIndex:
-    path = table.text("path")
-    if not _RELATIVE.fullmatch(path):
-        raise table.fault(f"{path!r} is not a path below the archive's own", "path")
-    return ArchiveIndex(path, table.number("size"), table.digest("digest"))
+    return ArchiveIndex(_plain(table, "path"), table.number("size"), table.digest("digest"))
 
 
 def _read_group(table: Table, archives: set[str]) -> Group:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from envbox.spec import Repository
     from envbox.values import Architecture, Artifact, Digest
 
 
@@ -18,6 +19,12 @@ class Request:
     mirror: str = ""
     security_mirror: str = ""
     key: str = ""
+    snapshot: str = ""
+    snapshot_mirror: str = ""
+    repositories: tuple[Repository, ...] = ()
+
+    def __post_init__(self) -> None:
+        _sort(self, "repositories")
 
 
 @dataclass(frozen=True, order=True)
@@ -36,7 +43,7 @@ class ArchiveIndex:
 
 @dataclass(frozen=True)
 class ArchiveState:
-    """The signed state of one archive (`main`, `updates`, `security`) that was resolved against."""
+    """The signed state of one archive (`main`, `updates`, `security`, a repository) that was resolved against."""
 
     name: str
     url: str
@@ -45,9 +52,16 @@ class ArchiveState:
     release: Digest
     signers: tuple[str, ...]
     indexes: tuple[ArchiveIndex, ...]
+    key: tuple[str, ...] = ()
+    """The lines of the armoured key of a repository; none for what the distribution's keys sign."""
 
     def __post_init__(self) -> None:
         _sort(self, "signers", "indexes")
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Those of the suite that were resolved against."""
+        return tuple(index.component for index in self.indexes)
 
 
 @dataclass(frozen=True)

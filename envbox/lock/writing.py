@@ -11,6 +11,8 @@ from envbox.values import Artifact, Digest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from envbox.spec import Repository
+
 _NEEDS = "envbox>=0.1"  # the oldest envbox that reads FORMAT
 _HEADER = "# Written by envbox. Do not edit; change envbox.toml and run `envbox lock`.\n"
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -28,6 +30,7 @@ def dumps(lock: Lock) -> str:
             "epoch": _time(lock.epoch),
         }),
         _request_table(lock.request),
+        *map(_repository_table, lock.request.repositories),
         *map(_archive_table, lock.archives),
         *map(_group_table, lock.groups),
         *map(_library_table, lock.libraries),
@@ -42,9 +45,22 @@ def _request_table(request: Request) -> str:
         "mirror": request.mirror or None,
         "security-mirror": request.security_mirror or None,
         "key": request.key or None,
+        "snapshot": request.snapshot or None,
+        "snapshot-mirror": request.snapshot_mirror or None,
         "packages": request.packages,
         "python": request.python,
         "python-index": request.python_index or None,
+    })  # fmt: skip
+
+
+def _repository_table(repository: Repository) -> str:
+    return _table("[[request.repository]]", {
+        "name": repository.name,
+        "url": repository.url,
+        "suite": repository.suite,
+        "components": repository.components,
+        "key": repository.key,
+        "fingerprint": repository.fingerprint,
     })  # fmt: skip
 
 
@@ -57,6 +73,7 @@ def _archive_table(archive: ArchiveState) -> str:
         "release": archive.release,
         "signers": archive.signers,
         "indexes": archive.indexes,
+        "key": archive.key or None,
     })  # fmt: skip
 
 

@@ -11,12 +11,21 @@ if TYPE_CHECKING:
     from envbox.build_sandbox import BuildSandbox
     from envbox.distros import Distro
     from envbox.lock import ArchiveState, Lock
-    from envbox.spec import Base, PackageRequest
+    from envbox.spec import Base, PackageRequest, Repository
     from envbox.store.manifest import Entry
     from envbox.store.store import Store
     from envbox.store.view import View
     from envbox.values import Architecture, Artifact, Digest
     from envbox.workshop import Workshop
+
+
+@dataclass(frozen=True)
+class ArchiveRequest:
+    """Which archives to open: `keys` may sign the base's besides the distribution's, each repository has its own."""
+
+    base: Base
+    keys: tuple[bytes, ...] = ()
+    repositories: tuple[tuple[Repository, bytes], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,8 @@ class GroupWork:
     """Of the group's artifacts, in the lock's order."""
     release: str
     architecture: Architecture
+    repositories: tuple[ArchiveState, ...]
+    """Those that this group makes known to the root's own manager."""
     below: View
     """All layers under the group's own two."""
     read_below: Callable[[str], str]
@@ -49,9 +60,8 @@ class Manager(Protocol):
     def open_archive(
         self,
         distro: Distro,
-        base: Base,
+        wanted: ArchiveRequest,
         architecture: Architecture,
-        keys: Sequence[bytes],
         workshop: Workshop,
     ) -> Any:
         """Fetch and verify the package lists. Raises NetworkFailed, SignatureInvalid."""

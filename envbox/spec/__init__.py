@@ -10,10 +10,22 @@ from envbox.formats import toml
 from envbox.spec.bases import BASES
 from envbox.spec.checker import Problems, Section
 from envbox.spec.editing import Change, with_added, with_removed
+from envbox.spec.places import source
 from envbox.spec.requirements import failure
 from envbox.spec.rules import KEYS, read_spec, valid_name
 from envbox.spec.template import template
-from envbox.spec.values import Base, PackageRequest, PythonLibraries, SessionOptions, Spec, Step, StepInput, Volume
+from envbox.spec.values import (
+    DEFAULT_SOURCES,
+    Base,
+    PackageRequest,
+    PythonLibraries,
+    Repository,
+    SessionOptions,
+    Spec,
+    Step,
+    StepInput,
+    Volume,
+)
 from envbox.values import Problem
 
 if TYPE_CHECKING:
@@ -21,11 +33,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BASES",
+    "DEFAULT_SOURCES",
     "KEYS",
     "Base",
     "Change",
     "PackageRequest",
     "PythonLibraries",
+    "Repository",
     "SessionOptions",
     "Spec",
     "Step",
@@ -33,6 +47,7 @@ __all__ = [
     "Volume",
     "load",
     "parse",
+    "source",
     "template",
     "valid_name",
     "with_added",

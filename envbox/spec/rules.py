@@ -4,20 +4,21 @@ import os
 import posixpath
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from envbox.spec.bases import release
+from envbox.spec.archives import read_base, read_repositories
 from envbox.spec.checker import Section, nearest, shown
+from envbox.spec.places import read_sources, relative_path, url
 from envbox.spec.requirements import RequirementFiles, listed_requirements
 from envbox.spec.steps import read_steps
-from envbox.spec.values import Base, PackageRequest, PythonLibraries, SessionOptions, Spec, Volume
+from envbox.spec.values import PackageRequest, PythonLibraries, SessionOptions, Spec, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 KEYS: dict[tuple[str, ...], tuple[str, ...]] = {
-    (): ("name", "base", "packages", "libraries", "variables", "step", "session"),
-    ("base",): ("name", "mirror", "security-mirror", "key"),
+    (): ("name", "base", "packages", "repository", "libraries", "variables", "step", "session", "sources"),
+    ("base",): ("name", "mirror", "security-mirror", "key", "snapshot", "snapshot-mirror"),
+    ("repository",): ("name", "url", "suite", "components", "key", "fingerprint"),
     ("libraries",): ("python", "python-index"),
     ("libraries", "python"): ("requirements", "project"),
     ("step",): ("name", "run", "inputs"),
@@ -52,13 +53,15 @@ def read_spec(top: Section, folder: str, read: Callable[[str], str]) -> Spec:
     libraries = _expect(top.table("libraries"))
     return Spec(
         name=_name(top, folder),
-        base=_base(top),
+        base=read_base(top, _expect),
         packages=_packages(top),
         python=_python(libraries, files),
         variables=_variables(top.table("variables")),
         steps=read_steps(top, _expect),
+        repositories=read_repositories(top, _expect),
         session=_session(_expect(top.table("session")), folder),
-        sources=tuple(files.sources),
+        sources=read_sources(top),
+        files=tuple(files.sources),
     )
 
 
@@ -79,57 +82,6 @@ def _name(top: Section, folder: str) -> str:
 def valid_name(text: str) -> str:
     """The name closest to `text` that an environment can have."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).lstrip("._-")[:63].rstrip("._-") or "environment"
-
-
-def _base(top: Section) -> Base:
-    value = top.value("base", str, dict, example='"debian:13"')
-    if "base" not in top.values:
-        top.wrong('is missing; write base = "debian:13"', "base")
-    if isinstance(value, str):
-        return Base(*_release(value, top, "base"))
-    table = _expect(top.table("base") if isinstance(value, dict) else Section({}, ("base",), top.problems))
-    name = table.text("name", example='"debian:13"')
-    if isinstance(value, dict) and not {"name", "image"} & value.keys():
-        table.wrong('is missing; write name = "debian:13"', "name")
-    return Base(
-        *(_release(name, table, "name") if name else ("", "")),
-        mirror=_url(table, "mirror"),
-        security_mirror=_url(table, "security-mirror"),
-        key=_relative_path(table, "key"),
-    )
-
-
-def _release(text: str, section: Section, key: str) -> tuple[str, str]:
-    try:
-        return release(text)
-    except ValueError as error:
-        section.wrong(str(error), key)
-        return "", ""
-
-
-def _url(section: Section, key: str) -> str:
-    url = section.text(key, example='"https://mirror.example.org/debian"')
-    if not url:
-        return ""
-    try:
-        parts = urlsplit(url)
-        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        valid = False
-    if not valid or re.search(r"[\s\x00-\x1f\x7f\\]", url) or "?" in url or "#" in url:
-        section.wrong(f"{shown(url)} is not the URL of a folder on an http or https server", key)
-    elif parts.username is not None:
-        # Not shown: it may hold a password.
-        section.wrong("must not hold a user name or password, since the lock would carry them on", key)
-    return url.rstrip("/")
-
-
-def _relative_path(section: Section, key: str) -> str:
-    path = section.text(key)
-    if path and (os.path.isabs(path) or path.startswith("~") or _CONTROL.search(path)):
-        section.wrong(f"{shown(path)} is not a path relative to the project's folder", key)
-        return ""
-    return posixpath.normpath(path) if path else ""
 
 
 def _packages(top: Section) -> tuple[PackageRequest, ...]:
@@ -159,7 +111,7 @@ def _package_fault(text: str, name: str, version: str | None) -> str:
 
 
 def _python(libraries: Section, files: RequirementFiles) -> PythonLibraries | None:
-    index = _url(libraries, "python-index")
+    index = url(libraries, "python-index")
     value = libraries.value("python", list, dict, example='["numpy>=2"]')
     if isinstance(value, dict):
         requirements = _python_files(_expect(libraries.table("python")), files)
@@ -174,7 +126,7 @@ def _python_files(table: Section, files: RequirementFiles) -> list[str]:
         table.wrong("has both requirements and project; choose one of them")
     elif not table.values:
         table.wrong('names no file; write python = { requirements = "requirements.txt" }')
-    requirements, project = _relative_path(table, "requirements"), _relative_path(table, "project")
+    requirements, project = relative_path(table, "requirements"), relative_path(table, "project")
     if requirements:
         return files.file(requirements, lambda message: table.wrong(message, "requirements"))
     return files.project(project, lambda message: table.wrong(message, "project")) if project else []

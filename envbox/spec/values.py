@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from envbox.values import Digest
+
+DEFAULT_SOURCES = ("mirror", "snapshot")
 
 
 @dataclass(frozen=True)
@@ -16,9 +19,34 @@ class Base:
     mirror: str = ""
     security_mirror: str = ""
     key: str = ""
+    snapshot: str = ""
+    """The day, or the moment in UTC, whose archive counts."""
+    snapshot_mirror: str = ""
 
     def __str__(self) -> str:
         return f"{self.distro}:{self.release}"
+
+    @property
+    def snapshot_time(self) -> int | None:
+        """Seconds since 1970 of the moment whose archive counts: of a day, its last."""
+        if not self.snapshot:
+            return None
+        moment = datetime.fromisoformat(self.snapshot.removesuffix("Z")).replace(tzinfo=timezone.utc)
+        if "T" not in self.snapshot:
+            moment += timedelta(days=1, seconds=-1)
+        return int(moment.timestamp())
+
+
+@dataclass(frozen=True, order=True)
+class Repository:
+    """One more archive of packages. `key` is relative to the project; `fingerprint` in capitals without blanks."""
+
+    name: str
+    url: str
+    suite: str
+    key: str
+    fingerprint: str
+    components: tuple[str, ...] = ("main",)
 
 
 @dataclass(frozen=True, order=True)
@@ -89,5 +117,9 @@ class Spec:
     variables: tuple[tuple[str, str], ...] = ()
     steps: tuple[Step, ...] = ()
     session: SessionOptions = SessionOptions()
-    sources: tuple[str, ...] = ()
+    repositories: tuple[Repository, ...] = ()
+    """Sorted by name."""
+    sources: tuple[str, ...] = DEFAULT_SOURCES
+    """Where artifacts are looked for, in this order: `mirror`, `snapshot`, URLs of caches, paths of stores."""
+    files: tuple[str, ...] = ()
     """Files besides envbox.toml that it was read from, relative to the project's folder."""

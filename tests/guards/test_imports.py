@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _LINTER = "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
 
 _PROCESSES = {"envbox/host/run.py"}
-_NETWORK = {"envbox/host/fetch.py"}
+_NETWORK = {"envbox/host/connection.py"}
 _DISK_MODULES = {"pathlib", "tempfile", "shutil", "glob", "fileinput", "mmap", "subprocess", "socket"}
 
 
@@ -78,7 +78,7 @@ def test_only_host_run_starts_processes() -> None:
     assert _importers("subprocess", "multiprocessing", "pty", "concurrent.futures.ProcessPoolExecutor") == _PROCESSES
 
 
-def test_only_host_fetch_uses_the_network() -> None:
+def test_only_host_connection_uses_the_network() -> None:
     network = ("urllib3", "socket", "http", "ssl", "urllib.request", "ftplib", "requests", "httpx", "aiohttp")
     assert _importers(*network) == _NETWORK
 

@@ -310,7 +310,7 @@ def test_many_are_fetched_over_few_connections_and_each_is_handed_on_when_it_is_
 
         def done(what: Download, path: str) -> None:
             with open(path, "rb") as file:
-                seen[what.urls[0].removeprefix(server.url)] = file.read()
+                seen[what.places[0].removeprefix(server.url)] = file.read()
 
         fetcher.download_all(work, reporter, done)
         assert seen == bodies
@@ -336,7 +336,7 @@ def test_an_error_of_the_receiver_is_raised_and_no_receiver_is_left_running(tmp_
     running = threading.Semaphore(2)
 
     def done(what: Download, _: str) -> None:
-        if what.urls[0].endswith("/a"):
+        if what.places[0].endswith("/a"):
             raise ArtifactMismatch("not a .deb")
         with running:
             time.sleep(0.5)

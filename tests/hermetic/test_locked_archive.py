@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from envbox.distros import DISTROS
 from envbox.host.fetch import Fetcher, NotThere
 from envbox.lock import Lock, Request
-from envbox.managers import MANAGERS
+from envbox.managers import MANAGERS, ArchiveRequest
 from envbox.plan import RECIPE
 from envbox.spec import Base
 from envbox.store.store import Store
@@ -19,6 +20,7 @@ from envbox.workshop import Workshop
 from tests.support.archive import DATE, DebianWorld
 from tests.support.debs import DebRecipe
 from tests.support.server import Server
+from tests.support.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +50,7 @@ def workshop(folder: Path, *sources: str) -> Workshop:
 
 def locked(world: DebianWorld, server: Server, shop: Workshop) -> Lock:
     base = Base("debian", "13", mirror=f"{server.url}/debian", security_mirror=f"{server.url}/debian-security")
-    archive = APT.open_archive(DEBIAN, base, Architecture.AMD64, (world.key,), shop)
+    archive = APT.open_archive(DEBIAN, ArchiveRequest(base, (world.key,)), Architecture.AMD64, shop)
     request = Request("debian:13", mirror=base.mirror, security_mirror=base.security_mirror, key="team.asc")
     states = APT.states(archive)
     return Lock(RECIPE, Architecture.AMD64, max(state.date for state in states), request, states, ())
@@ -101,4 +103,18 @@ def test_a_cache_has_all_of_them(world: DebianWorld, server: Server, tmp_path: P
     moved_on(world)
     with Server(first.store.root) as cache:
         archive = APT.reopen_archive(lock, workshop(tmp_path / "second", cache.url))
+    assert versions(archive) == ["1.0"]
+
+
+@pytest.mark.parametrize("hours", [1, 6], ids=["soon-after", "late"])
+def test_a_snapshot_archive_has_them_whenever_it_looked(
+    world: DebianWorld, server: Server, tmp_path: Path, hours: int
+) -> None:
+    lock = locked(world, server, workshop(tmp_path / "first"))
+    with Snapshots(tmp_path / "snapshots") as service:
+        service.take(world.folder, DATE + dt.timedelta(hours=hours))
+        moved_on(world)
+        service.take(world.folder, DATE + dt.timedelta(hours=hours + 6))
+        lock = replace(lock, request=replace(lock.request, snapshot_mirror=service.archive))
+        archive = APT.reopen_archive(lock, workshop(tmp_path / "second", "mirror", "snapshot"))
     assert versions(archive) == ["1.0"]

@@ -24,7 +24,7 @@ from envbox.lock import (
     mismatches,
     request_of,
 )
-from envbox.spec import Base, PackageRequest, PythonLibraries, SessionOptions, Spec
+from envbox.spec import Base, PackageRequest, PythonLibraries, Repository, SessionOptions, Spec
 from envbox.values import Architecture, Artifact, Digest
 
 A, B, C = (Digest(digit * 64) for digit in "abc")
@@ -127,6 +127,39 @@ def test_its_text_reads_back_as_the_same_lock() -> None:
     assert loads(TEXT) == LOCK
 
 
+TEAM = Repository("team", "https://example.org/debian", "trixie", "keys/team.asc", "0123456789ABCDEF" * 2 + "01234567")
+
+
+def test_a_snapshot_and_repositories_stand_in_the_request_where_there_are_any() -> None:
+    request = replace(LOCK.request, snapshot="2026-11-01", repositories=(TEAM,))
+    archive = replace(LOCK.archives[0], name="team", key=("-----BEGIN", "", "xjMEa"))
+    lock = replace(LOCK, request=request, archives=(*LOCK.archives, archive))
+    assert loads(dumps(lock)) == lock
+    new = [line for line in dumps(lock).splitlines() if line not in TEXT.splitlines()]
+    assert new == [
+        'snapshot = "2026-11-01"', "[[request.repository]]", 'name = "team"', 'url = "https://example.org/debian"',
+        "components = [", '  "main",', 'key = "keys/team.asc"', f'fingerprint = "{TEAM.fingerprint}"',
+        'name = "team"', "key = [", '  "-----BEGIN",', '  "",', '  "xjMEa",',
+    ]  # fmt: skip
+
+
+def test_another_snapshot_or_repository_makes_a_lock_stale_in_a_sentence_each() -> None:
+    base = Base("debian", "13", snapshot="2026-11-01", snapshot_mirror="https://s.example.org")
+    spec = Spec("demo", base, (PackageRequest("git"), PackageRequest("jq", "1.7.1-6")), PythonLibraries(("numpy>=2",)))
+    assert mismatches(LOCK, spec) == (
+        "base.snapshot: 2026-11-01 is in envbox.toml, not in envbox.lock",
+        "base.snapshot-mirror: https://s.example.org is in envbox.toml, not in envbox.lock",
+    )
+    locked = replace(LOCK, request=request_of(replace(spec, repositories=(TEAM, replace(TEAM, name="old")))))
+    changed = replace(TEAM, suite="forky", components=("extra", "main"))
+    assert mismatches(locked, replace(spec, repositories=(replace(TEAM, name="new"), changed))) == (
+        "repository: new is in envbox.toml, not in envbox.lock",
+        "repository: old is in envbox.lock, not in envbox.toml",
+        "repository team, suite: forky in envbox.toml, trixie in envbox.lock",
+        "repository team, components: extra and main in envbox.toml, main in envbox.lock",
+    )
+
+
 def test_artifacts_are_sorted_whatever_order_they_came_in() -> None:
     assert Group("a", ("jq", "git"), (JQ, GIT)) == Group("a", ("git", "jq"), (GIT, JQ))
     assert dumps(replace(LOCK, groups=(Group("a", (), (GIT, JQ)),))) == dumps(
@@ -169,7 +202,7 @@ def locks(draw: st.DrawFn) -> Lock:
     index = st.builds(ArchiveIndex, relative, sizes, hashes)
     indexes = st.lists(index, max_size=2, unique_by=lambda index: index.path).map(tuple)
     many = st.lists(texts, max_size=3).map(tuple)
-    archive = st.builds(ArchiveState, names, urls, texts, moments, hashes, many, indexes)
+    archive = st.builds(ArchiveState, names, urls, relative, moments, hashes, many, indexes, many)
     archives = draw(st.lists(archive, max_size=3, unique_by=lambda archive: archive.name))
     files = artifacts([archive.name for archive in archives])
     layer = st.none() | hashes
@@ -178,11 +211,13 @@ def locks(draw: st.DrawFn) -> Lock:
     )
     library = st.builds(LibrarySet, words, texts, files, files, layer)
     libraries = st.lists(library, max_size=2, unique_by=lambda library: library.language)
+    repository = st.builds(Repository, words, texts, texts, texts, texts, many)
+    repositories = st.lists(repository, max_size=2, unique_by=lambda repository: repository.name).map(tuple)
     return Lock(
         recipe=draw(sizes),
         architecture=draw(st.sampled_from(Architecture)),
         epoch=draw(moments),
-        request=draw(st.builds(Request, texts, many, many, texts, texts, texts, texts)),
+        request=draw(st.builds(Request, texts, many, many, *[texts] * 6, repositories)),
         archives=tuple(archives),
         groups=tuple(draw(groups)),
         libraries=tuple(draw(libraries)),

@@ -215,7 +215,7 @@ def test_requirements_are_read_as_pip_reads_them() -> None:
             "jinja2>=3",
         )
     )
-    assert spec.sources == ("deps/all.txt", "deps/base.txt")
+    assert spec.files == ("deps/all.txt", "deps/base.txt")
 
 
 def test_a_problem_of_a_continued_requirement_stands_on_its_first_line() -> None:
@@ -240,7 +240,7 @@ def test_a_file_may_be_included_twice_but_not_by_itself() -> None:
         "self.txt": "--requirement=self.txt",
     }
     text = 'base = "debian:13"\nlibraries.python = {{ requirements = "{}" }}'
-    assert parsed(text.format("a.txt"), files).sources == ("a.txt", "b.txt", "c.txt")
+    assert parsed(text.format("a.txt"), files).files == ("a.txt", "b.txt", "c.txt")
     assert problems(text.format("self.txt"), files) == ["self.txt:1: self.txt includes itself: self.txt -> self.txt"]
 
 
@@ -248,7 +248,7 @@ def test_a_pyproject_gives_its_dependencies() -> None:
     files = {"pyproject.toml": '[project]\ndynamic = ["version"]\ndependencies = ["NumPy", "a.b; os_name==\'nt\'"]'}
     spec = parsed('base = "debian:13"\nlibraries.python = { project = "pyproject.toml" }', files)
     assert spec.python == PythonLibraries(("numpy", 'a-b; os_name == "nt"'))
-    assert spec.sources == ("pyproject.toml",)
+    assert spec.files == ("pyproject.toml",)
 
 
 def test_a_pyproject_without_dependencies_has_none() -> None:

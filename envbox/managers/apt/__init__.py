@@ -7,10 +7,10 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from envbox.errors import ArtifactHostile
-from envbox.managers.apt import archive as archives
 from envbox.managers.apt import base, configured, database, preinst, solve, sources
 from envbox.managers.apt.installed import Installed
 from envbox.managers.apt.locked_archive import open_locked_archive
+from envbox.managers.apt.opening import open_archive
 from envbox.managers.apt.package_tree import PackageTree, add_tree, open_tree
 from envbox.managers.apt.rewrites import rewritten
 from envbox.managers.apt.unpacked import Farm
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from envbox.build_sandbox import BuildSandbox
     from envbox.distros import Distro
     from envbox.lock import ArchiveState, Lock
-    from envbox.managers.manager import GroupWork
-    from envbox.spec import Base, PackageRequest
+    from envbox.managers.apt.archive import Archive
+    from envbox.managers.manager import ArchiveRequest, GroupWork
+    from envbox.spec import PackageRequest
     from envbox.store.manifest import Entry
     from envbox.store.store import Store
     from envbox.values import Architecture, Artifact, Digest
@@ -41,35 +42,34 @@ class Apt:
     def open_archive(
         self,
         distro: Distro,
-        base: Base,
+        wanted: ArchiveRequest,
         architecture: Architecture,
-        keys: Sequence[bytes],
         workshop: Workshop,
-    ) -> archives.Archive:
+    ) -> Archive:
         """Fetch and verify the package lists of all suites."""
-        return archives.open_archive(distro, base, architecture, keys, workshop)
+        return open_archive(distro, wanted, architecture, workshop)
 
-    def reopen_archive(self, lock: Lock, workshop: Workshop) -> archives.Archive:
+    def reopen_archive(self, lock: Lock, workshop: Workshop) -> Archive:
         """The package lists of all suites as they were locked."""
         return open_locked_archive(lock, workshop)
 
-    def states(self, archive: archives.Archive) -> tuple[ArchiveState, ...]:
+    def states(self, archive: Archive) -> tuple[ArchiveState, ...]:
         """The suites' signed states."""
         return tuple(part.state for part in archive.parts)
 
     def base_artifacts(
-        self, archive: archives.Archive, distro: Distro, requests: Sequence[PackageRequest]
+        self, archive: Archive, distro: Distro, requests: Sequence[PackageRequest]
     ) -> tuple[Artifact, ...]:
-        """Essential, required, apt, ca-certificates and what they need."""
+        """Essential, required, apt, ca-certificates and what they need, a pinned version from a repository too."""
         pins = {request.name: request.version for request in requests if request.version}
         return base.base_artifacts(archive, distro, pins)
 
-    def check_names(self, archive: archives.Archive, requests: Sequence[PackageRequest], distribution: str) -> None:
+    def check_names(self, archive: Archive, requests: Sequence[PackageRequest], distribution: str) -> None:
         """Every package and version asked for exists."""
         solve.check_names(archive, requests, distribution)
 
     def solve(
-        self, archive: archives.Archive, store: Store, sandbox: BuildSandbox, requests: Sequence[PackageRequest]
+        self, archive: Archive, store: Store, sandbox: BuildSandbox, requests: Sequence[PackageRequest]
     ) -> tuple[Artifact, ...]:
         """Ask the root's own apt."""
         return solve.solve(archive, store, sandbox, requests)
@@ -99,6 +99,7 @@ class Apt:
         files = {**database.seed(packages, automatic, lower), **configured.seeds(commands)}
         if group.is_base:
             files.update(sources.files(group.distro, group.release))
+        files.update(sources.repository_files(group.repositories))
         configured.write_files(sandbox.upper, files, lambda path: _mode_below(group, packages, path))
         stage = os.path.join(sandbox.work, "preinst")
         preinst.stage(stage, packages)

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 def base_artifacts(archive: Archive, distro: Distro, pins: Mapping[str, str]) -> tuple[Artifact, ...]:
     """The packages of the base, sorted by name. `pins` are versions asked for by name; others do not matter.
 
+    A repository's packages are no part of a base, but for those that `pins` ask for.
     Raises Unsatisfiable, UnknownPackage.
     """
+    own = archive.distribution
     closure = _Closure(archive, frozenset(distro.preferred), pins)
-    essential = {*archive.where("Essential", "yes"), *archive.where("Priority", "required")}
+    essential = {*own.where("Essential", "yes"), *own.where("Priority", "required")}
     for name in (*sorted(essential), *distro.base_packages):
         closure.add(name)
     return tuple(artifact_of(*closure.chosen[name]) for name in sorted(closure.chosen))
@@ -37,7 +39,8 @@ def base_artifacts(archive: Archive, distro: Distro, pins: Mapping[str, str]) ->
 class _Closure:
     def __init__(self, archive: Archive, preferred: frozenset[str], pins: Mapping[str, str]) -> None:
         self.chosen: dict[str, tuple[Package, Part]] = {}
-        self._archive = archive
+        self._everything = archive
+        self._archive = archive.distribution
         self._preferred = preferred
         self._pins = pins
 
@@ -55,8 +58,8 @@ class _Closure:
                 pending += [self._pick(need, package.name) for need in needs if not self._satisfied(need)]
 
     def _candidate(self, name: str) -> tuple[Package, Part]:
-        versions = self._archive.versions(name)
         pin = self._pins.get(name)
+        versions = (self._everything if pin else self._archive).versions(name)
         for package, part in versions:
             if pin in {None, package.version}:
                 return package, part

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from typing import TYPE_CHECKING
 
 from envbox.store.work import is_whole, publish, work_folder
@@ -70,11 +71,17 @@ def _write(archive: Archive, folder: str) -> None:
 
 
 def _prefix(state: ArchiveState) -> str:
-    return f"{HOST}_{state.name}_dists_{state.suite.replace('/', '_')}"
+    return _file_name(f"{HOST}/{state.name}/dists/{state.suite}")
 
 
 def _list_name(state: ArchiveState, component: str, architecture: Architecture) -> str:
-    return f"{_prefix(state)}_{component.replace('/', '_')}_binary-{architecture.value}_Packages"
+    return f"{_prefix(state)}_{_file_name(component)}_binary-{architecture.value}_Packages"
+
+
+def _file_name(address: str) -> str:
+    """As apt does it (URItoFileName in apt-pkg/contrib/strutl.cc)."""
+    quoted = re.sub(r'[\\|{}\[\]<>"^~_=!@#$%&*]', lambda match: f"%{ord(match[0]):02x}", address)
+    return quoted.replace("/", "_")
 
 
 def _write_file(folder: str, name: str, data: bytes) -> None:

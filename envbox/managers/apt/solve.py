@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from envbox.store.store import Store
     from envbox.values import Artifact
 
-_URI = re.compile(rf"^'http://{lists.HOST}/([a-z]+)/(\S+)' ", re.MULTILINE)
+_URI = re.compile(rf"^'http://{lists.HOST}/([a-z0-9-]+)/(\S+)' ", re.MULTILINE)
 _CHANGES = re.compile(r"^The following packages will be (REMOVED|DOWNGRADED):\n((?:  .*\n)+)", re.MULTILINE)
 _OPTIONS = (
     f"Dir::Etc::SourceList={lists.PLACE}/sources.list",

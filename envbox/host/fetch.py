@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _LOOKUPS = 4  # attempts at a name that cannot be looked up, so that a machine without network is told soon
 _HEADWAY = 1 << 20  # bytes after which a cut connection does not count as one more failed attempt
 _NETWORK_HINT = "check the network, and the proxy if http_proxy or https_proxy is set; then run the same command again"
-_GONE_HINT = "the archive has moved on: run `envbox lock` to lock what it holds now"
-_MISMATCH_HINT = "an archive in the middle of an update mends itself soon; if this stays, run `envbox lock`"
+_GONE_HINT = "the archive has moved on: run `envbox update` to lock what it holds now"
+_MISMATCH_HINT = "an archive in the middle of an update mends itself soon; if this stays, run `envbox update`"
 
 Result = TypeVar("Result")
 

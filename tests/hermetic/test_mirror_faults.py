@@ -85,7 +85,7 @@ def test_a_mirror_that_is_never_ready_is_told(ready: Case) -> None:
 
 def test_a_package_that_the_mirror_has_no_more_is_told_with_what_to_do(ready: Case) -> None:
     ready.server.fault(POOL, faulty.gone())
-    parts = ("hello 1.0 is not, or no longer, at 127.0.0.1", "hint: the archive has moved on: run `envbox lock`")
+    parts = ("hello 1.0 is not, or no longer, at 127.0.0.1", "hint: the archive has moved on: run `envbox update`")
     ready.fails("lock", code="EB-NETWORK", status=2, parts=parts)
 
 

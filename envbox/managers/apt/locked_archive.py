@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from envbox.lock import ArchiveIndex, ArchiveState, Lock
     from envbox.workshop import Workshop
 
-_HINT = "run `envbox lock` to solve against the archive as it is now"
+_HINT = "run `envbox update` to solve against the archive as it is now"
 
 
 def open_locked_archive(lock: Lock, workshop: Workshop) -> Archive:

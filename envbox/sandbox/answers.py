@@ -9,14 +9,13 @@ from envbox.sandbox.callers import Lookup
 from envbox.sandbox.chown_calls import ChownCall
 from envbox.sandbox.records import ROOT, Records
 from envbox.sandbox.stat_calls import StatCall
+from envbox.sandbox.watch import MOST_WORDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from envbox.sandbox.watch import Watch
-
-_ARGUMENTS = 8
 
 
 class Answers:
@@ -72,7 +71,9 @@ class Answers:
     def _take_note(self, name: str, process: int, arguments: tuple[int, ...]) -> None:
         if name != "chroot":
             path, words = (arguments[1], arguments[2]) if name == "execveat" else arguments[:2]
-            self._watch.starts(process, self._text(process, path), lambda: self._words(process, words))
+            self._watch.starts(
+                process, self._text(process, path), lambda: self._lookup.words(process, words, MOST_WORDS)
+            )
         self._lookup.forget()
 
     def _text(self, process: int, address: int) -> bytes:
@@ -81,9 +82,3 @@ class Answers:
             return self._lookup.text(process, address)
         except OSError:
             return b""
-
-    def _words(self, process: int, address: int) -> list[bytes]:
-        try:
-            return self._lookup.words(process, address, _ARGUMENTS)
-        except OSError:
-            return []

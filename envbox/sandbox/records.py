@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 ROOT = (0, 0)
 _MOST_PLAIN = 50_000
+_CAPABILITY = "security.capability"
 
 
 class Records:
@@ -57,8 +58,7 @@ class Records:
             return  # the sandbox's own devices: no layer holds one
         before = self._owner(descriptor, now)
         after = (before[0] if uid == -1 else uid, before[1] if gid == -1 else gid)
-        privileged = stat.S_ISREG(now.st_mode) and now.st_mode & 0o6000
-        if after == before and not privileged:
+        if after == before and not _is_privileged(descriptor, now):
             return  # a real chown would only copy a lower layer's file up
         # The kernel's own part: permission, read-only mounts, set-id bits cleared, the copy up.
         own_uid, own_gid = (-1 if uid == -1 else 0), (-1 if gid == -1 else 0)
@@ -120,6 +120,13 @@ class Records:
             except OSError:
                 pin = -1  # out of descriptors: rely on the number
         self._remembered[key] = (owner, pin)
+
+
+def _is_privileged(descriptor: int, now: os.stat_result) -> bool:
+    """Whether a chown takes something from a file: set-id bits, capabilities."""
+    if not stat.S_ISREG(now.st_mode):
+        return False
+    return bool(now.st_mode & 0o6000) or _CAPABILITY in os.listxattr(f"/proc/self/fd/{descriptor}")
 
 
 def _entries(folder: int, prefix: bytes) -> Iterator[bytes]:

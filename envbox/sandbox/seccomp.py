@@ -19,6 +19,8 @@ NATIVE = {"x86_64": X86_64, "aarch64": AARCH64}
 _LOAD, _EQUAL, _AT_LEAST, _AND, _RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
 _AT_NUMBER, _AT_ARCHITECTURE, _AT_CALLER, _AT_ARGUMENTS = 0, 4, 8, 16
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
+_NEW_LISTENER = 8
+_UNINTERRUPTED = 0x20  # WAIT_KILLABLE_RECV: else a stat that a signal interrupts could fail, which none expects
 _X32 = 0x40000000
 _IOCTL = ((X86_64, (16, _X32 + 514)), (I386, (54,)), (AARCH64, (29,)), (ARM, (54,)))
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
@@ -71,7 +73,13 @@ def install(program: bytes) -> None:
 
 def install_with_listener(program: bytes) -> int:
     """As `install`; the descriptor returned is where NOTIFY calls are answered."""
-    return system_call(_SECCOMP[os.uname().machine], 1, 8, counted(program, 8))
+    number = _SECCOMP[os.uname().machine]
+    try:
+        return system_call(number, 1, _NEW_LISTENER | _UNINTERRUPTED, counted(program, 8))
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return system_call(number, 1, _NEW_LISTENER, counted(program, 8))  # Linux before 5.19
 
 
 def terminal_program() -> bytes:

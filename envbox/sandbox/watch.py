@@ -1,7 +1,7 @@
 """Which programs are told the owners that were meant: all but those known not to care.
 
-To ask about every stat would make a build half as slow again, and a filter sees neither a program's name nor can it
-be taken off again. It does see from where in memory a call comes. So each exec is asked about, and whether the new
+To ask about every stat costs a build a fifth and more, and a filter sees neither a program's name nor can it be
+taken off again. It does see from where in memory a call comes. So each exec is asked about, and whether the new
 program is watched is written into its memory layout: the kernel puts libraries below the room that the stack
 may grow into (mm/util.c, arch/x86/mm/mmap.c: mmap_base), which is the limit that the process has at that moment.
 A filter lets a call pass that comes from near the top of the address space, where libraries are without that limit.
@@ -31,16 +31,22 @@ UNWATCHED = frozenset(
         b"tr", b"true", b"uname", b"uniq", b"wc", b"which", b"xargs",
         # files made, moved within a folder's file system, or removed
         b"chmod", b"ln", b"mkdir", b"mkfifo", b"mktemp", b"rm", b"rmdir", b"tempfile", b"touch",
+        # what programs and libraries are made with
+        b"ar", b"as", b"c++", b"cargo", b"cc", b"cc1", b"cc1plus", b"cmake", b"collect2", b"g++", b"gcc", b"ld",
+        b"lto1", b"make", b"ninja", b"rustc", b"uv",
         # databases of packages, links and caches, all root's
-        b"deb-systemd-helper", b"deb-systemd-invoke", b"dpkg-divert", b"dpkg-query", b"dpkg-trigger", b"fc-cache",
-        b"frontend", b"ldconfig", b"ldconfig.real", b"mandb", b"openssl", b"py3clean", b"py3compile", b"systemctl",
-        b"update-alternatives",
+        b"deb-systemd-helper", b"deb-systemd-invoke", b"dpkg-divert", b"dpkg-maintscript-helper", b"dpkg-query",
+        b"dpkg-realpath", b"dpkg-trigger", b"fc-cache", b"frontend", b"invoke-rc.d", b"ldconfig", b"ldconfig.real",
+        b"logger", b"mandb", b"openssl", b"py3clean", b"py3compile", b"sync", b"systemctl", b"update-alternatives",
+        b"update-ca-certificates", b"update-rc.d",
     }
 )  # fmt: skip
 # Programs that do so with options that have one of these letters: in place, preserve or archive, owned by.
 _CARING_OPTIONS = {
     b"sed": frozenset(b"i"), b"cp": frozenset(b"ap"), b"test": frozenset(b"OG"), b"[": frozenset(b"OG"),
 }  # fmt: skip
+MOST_WORDS = 12
+"""How many words of a command are looked at; programs whose options matter and that have more are watched."""
 
 
 class Watch:
@@ -105,10 +111,17 @@ def cares(path: bytes, words: Callable[[], list[bytes]]) -> bool:
     name = path.rpartition(b"/")[2]
     if name in UNWATCHED:
         return False
-    if name.startswith(b"python3"):
-        return not any(b"py_compile" in word or b"compileall" in word for word in words())
-    wanted = _CARING_OPTIONS.get(name)
-    return wanted is None or any(word.startswith(b"-") and not wanted.isdisjoint(word) for word in words())
+    is_python, wanted = name.startswith(b"python3"), _CARING_OPTIONS.get(name)
+    if not is_python and wanted is None:
+        return True
+    try:
+        found = words()
+    except OSError:
+        return True
+    if is_python:
+        return not any(b"py_compile" in word or b"compileall" in word for word in found)
+    assert wanted is not None, "the other kind has been dealt with"
+    return len(found) >= MOST_WORDS or any(w.startswith(b"-") and not wanted.isdisjoint(w) for w in found)
 
 
 def _address_space() -> int:

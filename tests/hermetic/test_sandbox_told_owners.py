@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from envbox.sandbox.watch import Watch
+from envbox.store import manifest
 from tests.hermetic.test_sandbox_fake_root import build, kit, owners
 from tests.support.sandbox import STANDARD
 
@@ -158,6 +159,24 @@ for turn in range(300):
     assert python(kit, code)[1].errors == ""
 
 
+def test_signals_do_not_disturb_the_answers(kit: Kit) -> None:
+    code = """
+import os, signal
+arrived = []
+signal.signal(signal.SIGALRM, lambda *_: arrived.append(1))
+signal.siginterrupt(signal.SIGALRM, False)
+open('/srv/f', 'w').close(); os.chown('/srv/f', 1, 2)
+signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+while len(arrived) < 200:
+    status = os.stat('/srv/f')
+    assert (status.st_uid, status.st_gid) == (1, 2)
+    os.chown('/srv/f', 1, 2)
+signal.setitimer(signal.ITIMER_REAL, 0)
+"""
+    _, outcome = python(kit, code)
+    assert (outcome.status, outcome.errors) == (0, "")
+
+
 def test_what_a_lower_layer_recorded_is_told(kit: Kit) -> None:
     layer = kit.new_folder("told")
     os.makedirs(f"{layer}/srv", exist_ok=True)
@@ -227,3 +246,40 @@ def test_where_the_stack_cannot_be_raised_every_program_is_watched(kit: Kit) -> 
     outcome = kit.launch(spec, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_STACK, (few, few)))
     assert outcome.failure is None
     assert outcome.output.split() == ["1:2", "x", "8192", "65536"]
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("chown 1:2 f; chmod 4755 f; stat -c %a:%u:%g f", "4755:1:2"),
+        ("chown 1:2 f; chmod 2755 f; stat -c %a:%u:%g f", "2755:1:2"),
+        ("chown 1:2 f; chmod 6711 f; cp -p f g; stat -c %a:%u:%g g", "6711:1:2"),
+        ("install -o 1 -g 2 -m 2755 f g; stat -c %a:%u:%g g", "2755:1:2"),
+        ("mkdir d; chown 1:2 d; chmod 3775 d; stat -c %a:%u:%g d", "3775:1:2"),
+        ("chown 1:2 f; chmod 6755 f; tar -cf t f; rm f; tar -xpf t; stat -c %a:%u:%g f", "6755:1:2"),
+    ],
+)
+def test_set_id_bits_given_after_the_owner_stay(kit: Kit, script: str, expected: str) -> None:
+    _, outcome = build(kit, f"touch f; {script}")
+    assert outcome.output.split() == [expected], outcome.errors
+
+
+PORTABLE = "0100000200040000000000000000000000000000"  # cap_net_bind_service+ep, as a host's root sets it
+CAPABLE = f"""
+import os
+os.chdir('/srv')
+for name in 'abc': open(name, 'w').close(); os.chmod(name, 0o755)
+os.chown('b', 1, 2)
+for name in 'abc': os.setxattr(name, 'security.capability', bytes.fromhex('{PORTABLE}'))
+assert os.getxattr('a', 'security.capability').hex() == '{PORTABLE}'
+os.chown('c', 0, 0)
+"""
+
+
+def test_capabilities_are_the_same_whoever_builds_and_a_chown_takes_them(kit: Kit) -> None:
+    spec, outcome = python(kit, CAPABLE)
+    assert (outcome.status, outcome.errors) == (0, "")
+    found = {entry.path: entry for entry in manifest.scan(spec.upper, {})}
+    capability = (("security.capability", PORTABLE),)
+    assert [found[f"srv/{name}"].xattrs for name in "abc"] == [capability, capability, ()]
+    assert (found["srv/b"].uid, found["srv/b"].gid) == (1, 2)

@@ -64,7 +64,7 @@ def test_no_random_offset_moves_a_program_over_the_border(bits: int) -> None:
         ("/usr/bin/sed s/a/b/ f", False), ("/usr/bin/sed -i s/a/b/ f", True), ("sed -ri.old s/a/b/ f", True),
         ("sed --in-place s/a/b/ f", True), ("sed s/-i/b/ f", False),
         ("cp a b", False), ("cp -r a b", False), ("cp -a a b", True), ("cp -dpR a b", True),
-        ("cp --preserve=all a b", True), ("cp --archive a b", True), ("/usr/bin/test -f x", False),
+        ("cp --preserve=all a b", True), (f"cp {'a ' * 20} -p b", True), ("cp --archive a b", True), ("/usr/bin/test -f x", False),
         ("/usr/bin/test -O x", True), ("[ ! -G x ]", True),
         ("python3 -c 1", True), ("python3.13 -E -S /usr/lib/python3.13/py_compile.py f", False),
         ("python3 -m compileall d", False), ("python2.7 x", True),
@@ -74,6 +74,14 @@ def test_programs_are_watched_unless_known_not_to_care(command: str, watched: bo
     words = [word.encode() for word in command.split()]
     path = words[0] if words else b""
     assert watch.cares(path, lambda: words) is watched
+
+
+def test_a_command_that_cannot_be_read_is_watched() -> None:
+    def unreadable() -> list[bytes]:
+        raise OSError(14, "memory")
+
+    assert watch.cares(b"sed", unreadable)
+    assert not watch.cares(b"grep", unreadable)
 
 
 def test_nothing_that_sets_an_owner_goes_unwatched() -> None:

@@ -67,7 +67,7 @@ class Resolver:
         if lock.recipe != RECIPE or lock.architecture is not probe.architecture() or self._moved(lock):
             return self.fresh()
         try:
-            return self._held(lock)
+            grown = self._held_packages(lock)
         except _CANNOT_HOLD as error:
             first = error.message.split("\n", 1)[0]
             self.workshop.reporter.note(f"The archive as it was locked will not do ({first}): choosing all anew")
@@ -75,15 +75,15 @@ class Resolver:
                 return self.fresh()
             except NetworkFailed:
                 raise error from None
-
-    def _held(self, lock: Lock) -> Lock:
-        try:
-            grown = self._appended(lock)
-        except _CannotAppend as reason:
-            self.workshop.reporter.note(f"{reason}: choosing all packages anew, from the archive as it was locked")
-            grown = self._with_packages(self._reopened(lock))
         found = self._completed(replace(grown, request=request_of(self.spec)), lock)
         return with_recorded(found, recorded_layers(lock))
+
+    def _held_packages(self, lock: Lock) -> Lock:
+        try:
+            return self._appended(lock)
+        except _CannotAppend as reason:
+            self.workshop.reporter.note(f"{reason}: choosing all packages anew, from the archive as it was locked")
+            return self._with_packages(self._reopened(lock))
 
     def _reopened(self, lock: Lock) -> Any:
         return self._manager.reopen_archive(lock, self.workshop)

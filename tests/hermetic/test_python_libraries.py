@@ -145,3 +145,31 @@ def test_built_libraries_need_no_network(libraries: Libraries) -> None:
     libraries.case.envbox("build")
     assert libraries.case.run("hi") == "hello\n"
     assert libraries.case.digests() == digests
+
+
+@both
+def test_libraries_are_added_and_those_locked_keep_their_version(libraries: Libraries) -> None:
+    libraries.want('["hello"]', HELLO)
+    case = libraries.case
+    case.envbox("lock")
+    libraries.index.add(WheelRecipe("hello", "9.0"))
+    libraries.index.add(WheelRecipe("other", requires=("hello",)))
+    libraries.index.publish()
+    case.envbox("add", "--python", "other>=1")
+    assert [(it.name, it.version) for it in case.read_lock().libraries[0].artifacts] == [
+        ("hello", "1.0"),
+        ("other", "1.0"),
+    ]
+    case.envbox("remove", "--python", "other")
+    assert [it.name for it in case.read_lock().libraries[0].artifacts] == ["hello"]
+    case.envbox("update")
+    assert [it.version for it in case.read_lock().libraries[0].artifacts] == ["9.0"]
+
+
+def test_a_library_that_cannot_be_had_changes_no_package(libraries: Libraries) -> None:
+    libraries.want('["hello"]', HELLO)
+    libraries.case.envbox("lock")
+    told = libraries.case.fails(
+        "add", "-p", "hello==99", "-p", "hello>1", code="EB-CONFLICT", status=1, parts=("hello",)
+    )
+    assert "anew" not in told

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from envbox.errors import EnvboxError, SandboxFailed
 from envbox.host import probe, run
-from envbox.sandbox import launch
+from envbox.sandbox import kernel, launch
 from envbox.sandbox.owners import parse_owners
 from envbox.sandbox.spec import Mount, SandboxSpec
 
@@ -108,6 +108,16 @@ class BuildSandbox:
             raise setup_error(error_path)
         return completed
 
+    def _kernel(self) -> tuple[Mount, ...]:
+        """Files that tell of the one kernel that all builds are told of."""
+        mounts = []
+        for number, (target, text) in enumerate(kernel.FILES.items()):
+            source = os.path.join(self.work, f"kernel-{number}")
+            with open(source, "w", encoding="ascii") as file:
+                file.write(text)
+            mounts.append(Mount("bind", target, source, access="read"))
+        return tuple(mounts)
+
     def with_mounts(self, *mounts: Mount) -> BuildSandbox:
         """The same with further mounts."""
         return replace(self, mounts=(*self.mounts, *mounts))
@@ -119,7 +129,7 @@ class BuildSandbox:
             upper=self.upper,
             work=os.path.join(self.work, "overlay"),
             root=os.path.join(self.work, "root"),
-            mounts=(*_MOUNTS, *self.mounts),
+            mounts=(*_MOUNTS, *self._kernel(), *self.mounts),
             uid=0,
             gid=0,
             hostname=HOSTNAME,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from envbox.sandbox import stat_calls
+from envbox.sandbox import kernel, stat_calls
 from envbox.sandbox.callers import Lookup
 from envbox.sandbox.chown_calls import ChownCall
 from envbox.sandbox.records import ROOT, Records
@@ -35,6 +35,10 @@ class Answers:
         """
         if name in {"chown", "fchown", "lchown", "fchownat"}:
             self._change(ChownCall(name, process, arguments), confirm)
+            return True
+        if name == "uname":
+            confirm()
+            self._lookup.write(process, arguments[0], kernel.name())
             return True
         if name in {"execve", "execveat", "chroot"}:
             self._take_note(name, process, arguments)

@@ -26,6 +26,7 @@ _STATUS = {
     X86_64: {4: "stat", 5: "fstat", 6: "lstat", 262: "newfstatat", 332: "statx"},
     AARCH64: {79: "newfstatat", 80: "fstat", 291: "statx"},
 }
+_KERNEL = {X86_64: {63: "uname"}, AARCH64: {160: "uname"}}
 # What may give a process another program or another root.
 _CHANGES = {
     X86_64: {59: "execve", 322: "execveat", 161: "chroot"},
@@ -55,16 +56,17 @@ def supported() -> bool:
 def calls() -> dict[int, str]:
     """Number -> name of the calls that are asked about."""
     architecture = NATIVE[_machine()]
-    return {**_OWNERSHIP[architecture], **_STATUS[architecture], **_CHANGES[architecture]}
+    return {**_OWNERSHIP[architecture], **_STATUS[architecture], **_CHANGES[architecture], **_KERNEL[architecture]}
 
 
 def program(first_unwatched: int) -> bytes:
-    """The filter: ownership is asked about, identity, durability and device nodes succeed without effect.
+    """The filter: ownership and the kernel's name are asked about, identity, durability and devices do nothing.
 
     Nobody is asked about the owner that a file is said to have from the address `first_unwatched` on, if not 0.
     """
     architecture = NATIVE[_machine()]
-    rows = on_numbers((*_OWNERSHIP[architecture], *_CHANGES[architecture]), returns(NOTIFY))
+    asked = (*_OWNERSHIP[architecture], *_CHANGES[architecture], *_KERNEL[architecture])
+    rows = on_numbers(asked, returns(NOTIFY))
     rows += on_numbers(tuple(_STATUS[architecture]), from_below(first_unwatched, NOTIFY))
     rows += on_numbers(_IDENTITY[architecture] + _DURABILITY[architecture], returns(ERROR))
     for number, argument in _DEVICES[architecture]:

@@ -41,6 +41,7 @@ _LOCK = "a lock file, there if some program took the lock"
 _DATED = "says when something was done"
 _SECRET = "a private key that every copy of the environment would share"  # noqa: S105 - a reason, not a secret
 _OWN = "an identity of one machine"
+_DATA = "the first data folder of a server, with keys, passwords and identities: whoever runs one makes their own"
 _SCRATCH = "of a running system only"
 
 ROWS = (
@@ -74,6 +75,14 @@ ROWS = (
     Row("etc/ssl/certs/*", "a hash of what is gone", link="*ssl-cert-snakeoil.pem"),
     Row("etc/nvme/hostid", _OWN),
     Row("etc/nvme/hostnqn", _OWN),
+    Row("var/lib/mysql/*", _DATA),
+    Row("var/lib/postgresql/*", _DATA),
+    Row("etc/postgresql/*", _DATA),
+    Row("var/log/postgresql/*", _DATED),
+    Row("etc/ldap/slapd.d", _DATA),
+    Row("var/lib/ldap/*", _DATA),
+    Row("etc/firebird/*/SYSDBA.password", _DATA),
+    Row("var/lib/firebird/*/system/security*.fdb", _DATA),
     Row("etc/apt/trustdb.gpg", _DATED),
     Row("var/lib/systemd/random-seed", _SECRET),
     Row("var/lib/systemd/credential.secret", _SECRET),

@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from envbox.errors import BuildFailed, StoreFailed
-from envbox.managers.apt import database, preinst
+from envbox.managers.apt import database, preinst, settling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,33 +20,14 @@ _POLICY = "usr/sbin/policy-rc.d"  # invoke-rc.d(8): 101 forbids to start any ser
 _SCRIPT = f"{database.ADMIN}/envbox-configure"  # longer than an argument may be
 _TAIL = 30
 
-
+# Some programs write down what they may use: what every host allows.
+_LIMITS = ("ulimit -S -n 1024 || true", "ulimit -S -c 0 || true", "ulimit -S -s 8192 || true")
 # dpkg gives files the owner and mode of dpkg-statoverride(1) as it unpacks them: those known before this group.
 _OVERRIDES = (
     "if [ -s /var/lib/dpkg/statoverride ]; then",
     "  while read -r user group mode path; do",
     '    if [ -e "$path" ]; then chown "$user:$group" "$path"; chmod "$mode" "$path"; fi',
     "  done < /var/lib/dpkg/statoverride",
-    "fi",
-)
-
-
-# fontconfig drops a cache whose folder is younger than SOURCE_DATE_EPOCH: clamp the folders first.
-_FONTS = (
-    "if command -v fc-cache >/dev/null; then",
-    '  for folder in /usr/share/fonts /usr/local/share/fonts; do if [ -d "$folder" ]; then',
-    '    find "$folder" -type d -newermt "@$SOURCE_DATE_EPOCH" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +',
-    "  fi; done",
-    "  rm -rf /var/cache/fontconfig/*; fc-cache -s -f || true",
-    "fi",
-)
-# The directory of info pages lists them in the order of the file system: list them by name.
-_INFO = (
-    "if [ -e /usr/share/info/dir ] && command -v install-info >/dev/null; then",
-    "  rm -f /usr/share/info/dir /usr/share/info/dir.old",
-    "  find /usr/share/info -type f ! -name 'dir*' | LC_ALL=C sort | while read -r file; do",
-    '    install-info "$file" /usr/share/info/dir || true',
-    "  done",
     "fi",
 )
 
@@ -91,27 +72,15 @@ def script(packages: Sequence[PackageTree], late: Mapping[str, str], fired: Sequ
 
     `late` files (path -> their source inside the sandbox) are put where the preinst scripts have made room for them.
     """
-    lines = ["set -e", "cd /", *_OVERRIDES]
+    lines = ["set -e", "cd /", *_LIMITS, *_OVERRIDES]
     lines += preinst.commands(packages)
     lines += [f"cp -a {shlex.quote(source)} {shlex.quote('/' + path)}" for path, source in sorted(late.items())]
     lines += [f"dpkg-trigger --no-await --by-package={shlex.quote(by)} {shlex.quote(name)}" for name, by in fired]
     lines.append("dpkg --force-unsafe-io --configure --pending")
     lines.append("dpkg --force-unsafe-io --triggers-only --pending")
-    lines += _settle(packages)
+    lines += settling.commands(packages)
     lines.append(f"rm -f /{_POLICY} /{_SCRIPT}")
     return "\n".join(lines) + "\n"
-
-
-def _settle(packages: Sequence[PackageTree]) -> list[str]:
-    """What packages' own scripts drop, or leave in the order of the file system, is made again if the group has any."""
-    return [
-        *(_FONTS if _ships(packages, "etc/fonts/", "usr/share/fontconfig/", "usr/share/fonts/") else ()),
-        *(_INFO if _ships(packages, "usr/share/info/", "usr/bin/install-info") else ()),
-    ]
-
-
-def _ships(packages: Sequence[PackageTree], *prefixes: str) -> bool:
-    return any(entry.path.startswith(prefixes) for package in packages for entry in package.entries)
 
 
 def configure(sandbox: BuildSandbox, log: str, on_step: Callable[[str], None], group: str) -> None:

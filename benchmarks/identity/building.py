@@ -62,6 +62,10 @@ class Build:
         trees = [self.store / "layers-v1" / digest.hex / "tree" for digest in reversed(self.digests)]
         return next((tree / path for tree in trees if os.path.lexists(tree / path)), trees[0] / path)
 
+    def text(self, path: str) -> str:
+        """Of a file of the environment, empty if there is none."""
+        return self.file(path).read_text(encoding="utf-8") if self.file(path).is_file() else ""
+
 
 class Artifacts:
     """Downloaded once, and linked to by every store."""

@@ -7,7 +7,7 @@ import hashlib
 import subprocess
 import tarfile
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchmarks import local_archive
@@ -25,10 +25,15 @@ if TYPE_CHECKING:
     See = Callable[[str, "Fact", bytes], None]
 
 CODENAMES = {"debian:11": "bullseye", "debian:12": "bookworm", "debian:13": "trixie"}
-TEXTS = ("var/lib/apt/extended_states", "var/lib/dpkg/triggers/File", "var/lib/dpkg/status")
+_ACCOUNTS = ("etc/passwd", "etc/group", "etc/shadow", "etc/gshadow")
+_UNSORTED = ("var/lib/dpkg/triggers/File",)
+"""In the order of unpacking, which is by name here: compared by lines."""
+TEXTS = ("var/lib/apt/extended_states", "var/lib/dpkg/status", *_UNSORTED, *_ACCOUNTS)
 _BASE = ("apt", "ca-certificates")
 _HOOKS = ("/usr/share/mmdebstrap/hooks/merged-usr",)
 _FULL = 0o777
+_FOR_PACKAGES = range(100, 1000)
+"""Debian Policy 9.2.2: numbers of system users that packages make."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,8 @@ class Fact:
 
     kind: str
     mode: int
-    owner: tuple[int, int]
+    owner: tuple[str, str]
+    """Names of user and group, or numbers where there are none: see `_in_names`."""
     size: int
     content: str
     attributes: tuple[tuple[str, str], ...] = ()
@@ -105,7 +111,7 @@ def _read(archive: tarfile.TarFile, epoch: int, see: See) -> Installed:
             texts[name] = settled.decode()
         facts[name] = _fact(member, settled)
         see(name, facts[name], settled)
-    return Installed(_without_parents_gone(facts), texts)
+    return Installed(_in_names(_without_parents_gone(facts), texts), texts)
 
 
 def _settled(name: str, link: str | None, data: bytes, epoch: int) -> bytes | None:
@@ -136,7 +142,7 @@ def _without_parents_gone(facts: dict[str, Fact]) -> dict[str, Fact]:
 
 
 def _fact(member: tarfile.TarInfo, data: bytes) -> Fact:
-    owner = (member.uid, member.gid)
+    owner = (str(member.uid), str(member.gid))
     prefix = "SCHILY.xattr."
     attributes = tuple(
         (name.removeprefix(prefix), value.encode("utf-8", "surrogateescape").hex())
@@ -151,8 +157,13 @@ def _fact(member: tarfile.TarInfo, data: bytes) -> Fact:
     return Fact(kind, member.mode, owner, 0, "", attributes)
 
 
-def facts_of_entries(entries: Iterable[Entry]) -> dict[str, Fact]:
-    """The same of a merged manifest, without what the table removes from layers that scripts wrote."""
+def ours(entries: Iterable[Entry], read: Callable[[str], str]) -> Installed:
+    """The same of a merged manifest, without what the table removes; `read` gives the text of a file, or ""."""
+    texts = {path: read(path) for path in TEXTS}
+    return Installed(_in_names(_facts_of_entries(entries), texts), texts)
+
+
+def _facts_of_entries(entries: Iterable[Entry]) -> dict[str, Fact]:
     facts: dict[str, Fact] = {}
     links = []
     for entry in entries:
@@ -161,12 +172,49 @@ def facts_of_entries(entries: Iterable[Entry]) -> dict[str, Fact]:
             continue
         content = {"file": entry.digest, "symlink": entry.target}.get(entry.kind, "")
         kind = "directory" if entry.is_directory else entry.kind
-        owner = (entry.uid, entry.gid)
+        owner = (str(entry.uid), str(entry.gid))
         facts[entry.path] = Fact(kind, entry.mode, owner, entry.size, content, entry.xattrs)
     for entry in links:
         facts[entry.path] = facts[entry.target]
     gone = [row.pattern for row in normalise_table.ROWS if row.content is None and not row.link]
     return _without_parents_gone({p: fact for p, fact in facts.items() if not any(_named(p, row) for row in gone)})
+
+
+def _in_names(facts: dict[str, Fact], texts: Mapping[str, str]) -> dict[str, Fact]:
+    """Owners by name, and account files without the numbers of users that packages made, in the order of names.
+
+    Such users get the next free number when their package is configured, and apt chooses another order than dpkg does.
+    """
+    users, groups = _names(texts.get("etc/passwd", "")), _names(texts.get("etc/group", ""))
+    named = {
+        path: replace(fact, owner=(users.get(fact.owner[0], fact.owner[0]), groups.get(fact.owner[1], fact.owner[1])))
+        for path, fact in facts.items()
+    }
+    for path in _ACCOUNTS:
+        if path in named and texts.get(path):
+            text = _without_numbers(texts[path], groups)
+            named[path] = replace(named[path], size=len(text), content=text)
+    for path in _UNSORTED:
+        if path in named:
+            text = "\n".join(sorted(texts.get(path, "").splitlines()))
+            named[path] = replace(named[path], content=text)
+    return named
+
+
+def _names(accounts: str) -> dict[str, str]:
+    rows = (line.split(":") for line in accounts.splitlines())
+    return {row[2]: row[0] for row in rows if len(row) > 2}
+
+
+def _without_numbers(accounts: str, groups: Mapping[str, str]) -> str:
+    lines = []
+    for line in accounts.splitlines():
+        fields = line.split(":")
+        if len(fields) in {4, 7} and fields[2].isdecimal() and int(fields[2]) in _FOR_PACKAGES:
+            fields[2] = ""
+            fields[3] = groups.get(fields[3], fields[3])
+        lines.append(":".join(fields))
+    return "\n".join(sorted(lines))
 
 
 def differences(ours: Mapping[str, Fact], theirs: Mapping[str, Fact]) -> dict[str, str]:

@@ -116,23 +116,27 @@ def _keep(target: Path, content: bytes) -> None:
 
 def _ask_oracle(environment: Environment, bench: Bench, first: Build, folder: Path, result: dict[str, Any]) -> None:
     began = time.monotonic()
-    ours = oracle.facts_of_entries(first.view().entries())
+    ours = oracle.ours(first.view().entries(), first.text)
     kept = bench.work / "kept" / environment.name
 
     def see(path: str, fact: oracle.Fact, content: bytes) -> None:
-        if bench.keep and fact.kind == "file" and ours.get(path) != fact:
+        if bench.keep and fact.kind == "file" and _differs(ours.facts.get(path), fact):
             _keep(kept / "mmdebstrap" / path, content)
             if first.file(path).is_file():
                 _keep(kept / "first" / path, first.file(path).read_bytes())
 
     with place(folder, "tmpfs", "tmp"):
         theirs = oracle.installed(first.lock, first.store / "blobs/sha256", folder, see)
-    left, used = oracle.judge(oracle.differences(ours, theirs.facts))
+    left, used = oracle.judge(oracle.differences(ours.facts, theirs.facts))
     result["unlike mmdebstrap"] = left
     result["by design"] = {f"{row.kind}: {row.pattern}": count for row, count in used.items()}
     result["seconds"]["mmdebstrap"] = round(time.monotonic() - began)
     bench.tell(f"  mmdebstrap: {len(left)} paths differ, {sum(used.values())} more by design")
     _tell_paths(left, bench.tell)
+
+
+def _differs(ours: oracle.Fact | None, theirs: oracle.Fact) -> bool:
+    return ours is None or ours.content != theirs.content
 
 
 def _tell_paths(found: dict[str, str], tell: Callable[[str], None]) -> None:

@@ -35,7 +35,7 @@ def theirs(world, cellar):
 def compare(world, cellar):
     other = theirs(world, cellar)
     view, _ = ours(world)
-    mine = oracle.facts_of_entries(view.entries())
+    mine = oracle.ours(view.entries(), lambda path: text(world, path)).facts
     status = other.texts["var/lib/dpkg/status"]
     assert text(world, "var/lib/dpkg/status") == status, "not the same packages, or not in the same state"
     assert len(mine) > 5000
@@ -71,10 +71,17 @@ def test_what_is_in_another_order_is_otherwise_the_same(geo, cellar):
 
 def test_a_planted_difference_is_found(minimal):
     view, _ = ours(minimal)
-    facts = oracle.facts_of_entries(view.entries())
+    facts = oracle.ours(view.entries(), lambda path: text(minimal, path)).facts
     path = "usr/bin/bash"
-    planted = {**facts, path: facts[path].__class__("file", 0o755, (0, 1), facts[path].size, facts[path].content)}
+    planted = {
+        **facts,
+        path: facts[path].__class__("file", 0o755, ("root", "daemon"), facts[path].size, facts[path].content),
+    }
     planted["etc/surprise"] = facts[path]
     del planted["usr/bin/cat"]
     left, _ = oracle.judge(oracle.differences(planted, facts))
-    assert left == {path: "owner: (0, 1) != (0, 0)", "etc/surprise": PRESENT, "usr/bin/cat": ABSENT}
+    assert left == {
+        path: "owner: ('root', 'daemon') != ('root', 'root')",
+        "etc/surprise": PRESENT,
+        "usr/bin/cat": ABSENT,
+    }

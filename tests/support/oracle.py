@@ -35,7 +35,7 @@ def installed(lock: Lock, blobs: Path, cache: Path) -> Installed:
     return Installed({path: _fact(*row) for path, row in data["facts"].items()}, data["texts"])
 
 
-def _fact(kind: str, mode: int, owner: list[int], size: int, content: str, attributes: list[list[str]]) -> Fact:
+def _fact(kind: str, mode: int, owner: list[str], size: int, content: str, attributes: list[list[str]]) -> Fact:
     return Fact(kind, mode, (owner[0], owner[1]), size, content, tuple((name, value) for name, value in attributes))
 
 

@@ -8,12 +8,14 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from envbox import inputs
+from envbox import inputs, upkeep
 from envbox import lock as locks
 from envbox import rootfs as roots
 from envbox import session as sessions
 from envbox import spec as specs
 from envbox.build_sandbox import setup_error
+from envbox.comparison import Change
+from envbox.diff import Diff, LayerDiff, diff
 from envbox.entry import Basis, write_record
 from envbox.errors import EnvboxError, LockInvalid, LockStale, ProjectNotFound, SpecInvalid
 from envbox.fingerprint import fingerprint
@@ -24,8 +26,10 @@ from envbox.report import Reporter, Silent
 from envbox.resolve import Resolver
 from envbox.sandbox import launch
 from envbox.sources import configured
+from envbox.store.gc import Removed
 from envbox.store.store import Store, explaining
 from envbox.store.work import write_file
+from envbox.upkeep import Contents, Verification, collect, contents, damaged, verify_store
 from envbox.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -212,6 +216,16 @@ class Project:
         plan = roots.plan(lock, Workshop(self.store))
         return Status(self.folder, self.spec, lock, locks.mismatches(lock, self.spec), plan, self.store.root)
 
+    def verify(self, *, repair: bool = False) -> Verification:
+        """Read again all that the store has for envbox.lock.
+
+        `repair` takes what is damaged out of the store, so that `build` makes it anew. Raises LayerDamaged where a
+        session stands on it, LockInvalid.
+        """
+        record = sessions.load_record(self.store.root, self.folder)
+        found = upkeep.verify_lock(locks.load(self.lock_path), record, self.store.prepare(), self.reporter)
+        return upkeep.repaired(found, self.store, self.reporter) if repair else found
+
     def session(self, *, root: bool = False) -> sessions.Session:
         """A session of the project's environment, built first if need be. For a process with one thread."""
         record = sessions.load_record(self.store.root, self.folder)
@@ -251,7 +265,7 @@ class Project:
     def _working(self) -> Iterator[Workshop]:
         self.store.prepare()
         probe.check_store_filesystem(self.store.root)
-        with explaining(self.store.root), Fetcher() as fetcher:
+        with explaining(self.store.root), upkeep.building(self.store, self.reporter), Fetcher() as fetcher:
             yield Workshop(self.store, fetcher, self.reporter, configured(self.spec.sources))
 
 
@@ -312,4 +326,21 @@ def _unchanged(path: str, load: Callable[[str], _Parsed]) -> tuple[_Parsed, byte
             return parsed, before
 
 
-__all__ = ["EnvboxError", "Project", "RunResult", "Status", "load"]
+__all__ = [
+    "Change",
+    "Contents",
+    "Diff",
+    "EnvboxError",
+    "LayerDiff",
+    "Project",
+    "Removed",
+    "RunResult",
+    "Status",
+    "Verification",
+    "collect",
+    "contents",
+    "damaged",
+    "diff",
+    "load",
+    "verify_store",
+]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from envbox import libraries
 from envbox.session import HOME, RECORD_VERSION, USER, USER_ID, record_path
-from envbox.store import manifest
+from envbox.store import manifest, roots
 from envbox.store.layers import Layers
 from envbox.store.removal import remove_tree
 from envbox.store.stack import Stack
@@ -43,13 +42,14 @@ def write_record(spec: Spec, basis: Basis, rootfs: Rootfs, store: Store) -> None
     """Make the environment of a project ready to be entered."""
     stack = Stack(Layers(store), rootfs.digests)
     session_layer = _session_layer(spec, stack, store)
-    home = store.path("homes", hashlib.sha256(os.fsencode(basis.folder)).hexdigest()[:32])
+    home = store.path("homes", roots.home_name(basis.folder))
     record = _record(spec, rootfs, [*rootfs.trees, Layers(store).tree(session_layer)])
     record.update({"sources": basis.sources, "inputs": basis.inputs, "home": home, "project": basis.folder})
     seal(store, [Layers(store).folder(session_layer)])
     path = record_path(store.root, basis.identity)
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     write_file(path, json.dumps(record).encode())
+    roots.add(store, roots.Root(roots.PROJECT, basis.folder))
     _prepare_home(stack, home, store)
 
 

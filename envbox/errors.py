@@ -19,6 +19,7 @@ EnvboxError
     ├── SignatureInvalid      EB-SIGNATURE  an archive's signature or its validity
     ├── ArtifactMismatch      EB-ARTIFACT   a download has other bytes than promised
     ├── ArtifactHostile       EB-HOSTILE    an artifact tries to leave its root
+    ├── LayerDamaged          EB-DAMAGED    the store is not what it was; the paths follow
     └── DigestMismatch        EB-DIGEST     a layer does not reproduce; the differing files follow
 """
 
@@ -143,6 +144,12 @@ class ArtifactHostile(PromiseBroken):
     """An artifact is malformed, or tries to write outside the root file system it is unpacked into."""
 
     code = "EB-HOSTILE"
+
+
+class LayerDamaged(PromiseBroken):
+    """A layer, package tree or artifact in the store is not what it was; the message names the paths."""
+
+    code = "EB-DAMAGED"
 
 
 class DigestMismatch(PromiseBroken):

@@ -72,6 +72,11 @@ def make_plan(lock: Lock, made_from: Callable[[str], Digest | None], has: Callab
     return Plan(tuple(replace(step, present=present(step.key, step.recorded)) for step in _steps(lock)))
 
 
+def layers_of(lock: Lock) -> tuple[Step, ...]:
+    """The lock's layers, the lowest first, whatever is present."""
+    return tuple(_steps(lock))
+
+
 def recorded_layers(lock: Lock) -> dict[str, Digest]:
     """The digest that the lock records for each key."""
     return {step.key: step.recorded for step in _steps(lock) if step.recorded}

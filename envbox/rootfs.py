@@ -19,17 +19,20 @@ from envbox.store import difference
 from envbox.store.layers import Layers
 from envbox.store.normalise import Times, normalise
 from envbox.store.stack import Stack
+from envbox.store.verify import check_trees
 from envbox.store.work import exclusive, seal, sweep, work_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from envbox.lock import Lock
     from envbox.values import Artifact, Digest
     from envbox.workshop import Workshop
 
 _STEADY = "a second build here gave the same: the one promised was built by other rules, or from other files"
+_RECORD = "if what was built is right, `envbox update` solves afresh and records it"
 _HOSTILE = "leave the package out of `packages`, or take it from another archive"
+_MOST_PATHS = 20  # that an error names
 _MOST_UNPACKERS = 8  # xz releases the interpreter's lock; an eighth of the work does not
 
 
@@ -78,6 +81,8 @@ class _Builder:
     def __init__(self, lock: Lock, workshop: Workshop) -> None:
         self.digests: list[Digest] = []
         self.built: list[Step] = []
+        self._found: set[Artifact] = set()
+        """Whose trees were in the store before: nobody has read them since."""
         self._lock = lock
         self._workshop = workshop
         self._store = workshop.store
@@ -96,6 +101,7 @@ class _Builder:
         others = [a for s in missing if s.kind == "library" for a in libraries.artifacts_of(lock.libraries[s.index])]
         others += [a for s in missing if s.kind == "step" for a in inputs.downloads(lock.steps[s.index])]
         unpacked = {artifact.digest for artifact in debs}
+        self._found.update(filter(self._has_tree, debs))
         if debs:
             self._reporter.start("unpack", "Unpacking packages", len(debs))
         with work_folder(self._store, "unpack") as work, ThreadPoolExecutor(_unpackers()) as pool:
@@ -168,6 +174,8 @@ class _Builder:
         folder = os.path.join(work, "layer")
         tree = os.path.join(folder, "tree")
         os.makedirs(tree)
+        if not step.recorded:  # no promise tells a damaged tree from a good one
+            self._check_trees(step, self._found)
         entries = self._manager.unpack(self._store, self._group_work(step), tree)
         return self._layers.put(folder, entries)
 
@@ -233,24 +241,32 @@ class _Builder:
             read_below=below.read,
         )
 
-    def _mismatch(self, step: Step, digest: Digest) -> DigestMismatch:
-        assert step.recorded, "only a recorded digest can be missed"
-        if self._layers.has(step.recorded):
-            found = ["these files differ:", *self._differences(step.recorded, digest)]
-        else:  # nothing to compare with but a second build, which tells what differs from build to build
-            self.fetch(Plan((replace(step, present=None),)))
-            lines = self._differences(digest, self._make(step))
-            found = ["these files differ from build to build:", *lines] if lines else [_STEADY]
-        return DigestMismatch(
-            "\n".join(
-                [f"the layer {step.title!r} is {digest.short}, envbox.lock promises {step.recorded.short}", *found]
-            ),
-            hint=f"what was built is kept in {self._layers.tree(digest)}; if it is right, `envbox lock` records it",
-        )
+    def _check_trees(self, step: Step, among: Collection[Artifact]) -> None:
+        """What is linked must be what was unpacked. Raises LayerDamaged."""
+        if step.kind in {"unpacked", "configured"}:
+            artifacts = self._lock.groups[step.index].artifacts
+            check_trees(self._store, {a.digest.hex: f"{a.name} {a.version}" for a in artifacts if a in among})
 
-    def _differences(self, expected: Digest, found: Digest) -> list[str]:
-        lines = difference.describe(self._layers.entries(expected), self._layers.entries(found))
-        return [f"  {line}" for line in lines]
+    def _has_tree(self, artifact: Artifact) -> bool:
+        return os.path.isdir(self._store.path("packages-v1", artifact.digest.hex))
+
+    def _mismatch(self, step: Step, digest: Digest) -> DigestMismatch:
+        """Both trees stay in the store until it is cleaned up, for a person to look at."""
+        assert step.recorded, "only a recorded digest can be missed"
+        self._check_trees(step, [a for group in self._lock.groups for a in group.artifacts if self._has_tree(a)])
+        other, kept = step.recorded, "what was promised"
+        if not self._layers.has(other):  # nothing to compare with but a second build: what differs from build to build?
+            self.fetch(Plan((replace(step, present=None),)))
+            other, kept = self._make(step), "what a second build gave"
+        found = difference.compare(self._layers.entries(other), self._layers.entries(digest))
+        told = f"the layer {step.title!r} is {digest.short}, envbox.lock promises {step.recorded.short}"
+        if not found:
+            return DigestMismatch(f"{told}\nwhat was built: {self._layers.tree(digest)}\n{_STEADY}", hint=_RECORD)
+        heading = "these files differ:" if other == step.recorded else "these files differ from build to build:"
+        lines = [f"  {line}" for line in difference.lines(found, _MOST_PATHS)]
+        places = [f"what was built: {self._layers.tree(digest)}", f"{kept}: {self._layers.tree(other)}"]
+        hint = f"`envbox diff --files {other.short} {digest.short}` lists all; {_RECORD}"
+        return DigestMismatch("\n".join([told, *places, heading, *lines]), hint=hint)
 
     def published(self) -> list[str]:
         """Everything put into the store that should outlive a crash of the host."""

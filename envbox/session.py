@@ -55,7 +55,9 @@ def load_record(store: str, folder: str) -> dict[str, Any] | None:
     """The record of a built environment, if the project has one that still holds."""
     try:
         texts = (_read(os.path.join(folder, name)) for name in (SPEC_NAME, LOCK_NAME))
-        record: dict[str, Any] = parse_json(_read(record_path(store, identity_of(folder, *texts))).decode())
+        identity = identity_of(folder, *texts)
+        record: dict[str, Any] = parse_json(_read(record_path(store, identity)).decode())
+        record["identity"] = identity
         unchanged = all(sha256_of(_read(os.path.join(folder, name))) == digest for name, digest in record["sources"])
         unchanged &= all(fingerprint(os.path.join(folder, name)) == value for name, value in record["inputs"])
     except (OSError, ValueError, KeyError):
@@ -85,7 +87,7 @@ class Session:
 
     def work(self) -> WorkFolder:
         """A context with a new work folder for the overlay, which is gone at its end."""
-        return WorkFolder(self._store, self._record["name"])
+        return WorkFolder(self._store, self._record["name"], self._record["identity"])
 
     def sandbox(self, work: str, argv: Sequence[str], directory: str | None = None) -> dict[str, Any]:
         """The plain form of the SandboxSpec that runs `argv`."""
@@ -159,11 +161,16 @@ class Session:
 
 
 class WorkFolder:
-    """A folder in the store's tmp/ with what an overlay writes to, locked as long as it is in use."""
+    """A folder in the store's tmp/ with what an overlay writes to, locked as long as it is in use.
 
-    def __init__(self, store: str, name: str) -> None:
+    Its link `environment` tells whoever cleans the store which record it belongs to. Raises CommandNotStarted if
+    that has just been removed.
+    """
+
+    def __init__(self, store: str, name: str, identity: str) -> None:
         self._path = os.path.join(store, "tmp", f"session-{os.getpid()}-{os.urandom(6).hex()}")
         self._name = name
+        self._record = record_path(store, identity)
         self._lock = -1
 
     def __enter__(self) -> str:
@@ -175,6 +182,7 @@ class WorkFolder:
             os.makedirs(self._path, 0o700)
         self._lock = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._announce()
         for name in ("upper", "work", "root"):
             os.mkdir(os.path.join(self._path, name), 0o755)
         os.chmod(os.path.join(self._path, "upper"), 0o755)
@@ -186,6 +194,19 @@ class WorkFolder:
             remove_tree(self._path)
         finally:
             os.close(self._lock)
+
+    def _announce(self) -> None:
+        # A removal hides the record, then looks for sessions: it sees this one, or this one does not see the record.
+        os.symlink(os.path.dirname(self._record), os.path.join(self._path, "environment"))
+        if os.path.exists(self._record):
+            return
+        self.__exit__()
+        from envbox.errors import CommandNotStarted
+
+        raise CommandNotStarted(
+            "the environment was removed from the store while it was being entered",
+            hint="run the same command again, which builds it anew",
+        )
 
     def _write_hosts(self, folder: str) -> None:
         # The names that the host knows, and our own, which programs look up to find an address of theirs.

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from envbox.lock import ArchiveState, Lock
     from envbox.spec import Base, PackageRequest, Repository
     from envbox.store.manifest import Entry
+    from envbox.store.stack import Stack
     from envbox.store.store import Store
     from envbox.store.view import View
     from envbox.values import Architecture, Artifact, Digest
@@ -68,6 +69,12 @@ class Manager(Protocol):
 
     def reopen_archive(self, lock: Lock, workshop: Workshop) -> Any:
         """The package lists that `lock` was solved against, by their hashes. Raises NetworkFailed, ArtifactMismatch."""
+
+    def lists_of(self, lock: Lock) -> str:
+        """The name in the store's lists-v1 of what it keeps of the lists that `lock` was solved against."""
+
+    def owner_in(self, stack: Stack) -> Callable[[str], str]:
+        """What tells the package that brought a path of the stack, nothing if none did."""
 
     def states(self, archive: Any) -> tuple[ArchiveState, ...]:
         """Its signed identity, for the lock."""

@@ -44,6 +44,11 @@ class Layers:
         """The layer's manifest."""
         return _entries(self.folder(digest))
 
+    def named(self, prefix: str) -> list[Digest]:
+        """The layers here whose digests begin with these digits."""
+        names = sorted(os.listdir(self._store.path("layers-v1"))) if os.path.isdir(self._store.root) else []
+        return [digest for digest in (Digest(name) for name in names if name.startswith(prefix)) if self.has(digest)]
+
     def made_from(self, key: str) -> Digest | None:
         """The digest of the layer that was made from the inputs `key` stands for, if it is here."""
         try:

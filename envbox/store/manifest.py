@@ -166,7 +166,7 @@ def measure(tree: str, entries: Iterable[Entry]) -> tuple[list[Entry], Digest]:
     """Sort, add the digest of every file that has none, and compute the digest of the canonical tar."""
     complete = []
     with closing(HashingThread()) as whole:
-        for entry in _first_names_first(in_order(entries)):
+        for entry in canonical(entries):
             whole.update(tar.pack(_member(entry), entry.size if entry.kind == "file" else 0))
             if entry.kind == "file":
                 own = None if entry.digest else hashlib.sha256()
@@ -195,8 +195,9 @@ def _blocks(path: str) -> Iterator[bytes]:
         os.close(descriptor)
 
 
-def _first_names_first(entries: list[Entry]) -> list[Entry]:
-    """Of names that share one file the first in order is the file, whatever the artifact's own order was."""
+def canonical(listed: Iterable[Entry]) -> list[Entry]:
+    """In order; of names that share one file the first is the file, whatever the artifact's own order was."""
+    entries = in_order(listed)
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
         if entry.kind == "hardlink":

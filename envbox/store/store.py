@@ -6,6 +6,7 @@ layers-v1/          tree/ and manifest, by digest
 lists-v1/           package lists of archives as apt reads them, by what they are
 keys-v1/            what went into a layer -> its digest
 environments-v1/    everything needed to enter, one folder per spec and lock
+roots/              who uses what: projects and pins
 homes/              HOME of the person inside, one per project
 logs/               of failed builds
 tmp/                work folders, locked while in use
@@ -32,6 +33,7 @@ FOLDERS = (
     "lists-v1",
     "keys-v1",
     "environments-v1",
+    "roots",
     "homes",
     "logs",
     "tmp",

@@ -20,6 +20,8 @@ _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _SEALED = "sealed"
 _BOOT = "boot"
 _SETTLING = 60.0
+WHOLE = "store"
+"""The lock that stands for all of a store. Builds share it, removing excludes them; sessions need it never."""
 
 
 @contextlib.contextmanager
@@ -69,17 +71,52 @@ def sweep(store: Store) -> int:
 @contextlib.contextmanager
 def exclusive(store: Store, name: str, waiting: Callable[[], None]) -> Iterator[None]:
     """Hold the store's lock `name`. `waiting` is called once if another process has it."""
+    with _held(store, name, fcntl.LOCK_EX, waiting):
+        yield
+
+
+@contextlib.contextmanager
+def building(store: Store, waiting: Callable[[], None]) -> Iterator[None]:
+    """Meanwhile nothing is taken out of the store; any number of processes may do this at once."""
+    with _held(store, WHOLE, fcntl.LOCK_SH, waiting):
+        yield
+
+
+@contextlib.contextmanager
+def removing(store: Store, waiting: Callable[[], None]) -> Iterator[None]:
+    """Meanwhile nobody builds: whatever nothing refers to now may be taken out of the store."""
+    with _held(store, WHOLE, fcntl.LOCK_EX, waiting):
+        yield
+
+
+@contextlib.contextmanager
+def _held(store: Store, name: str, operation: int, waiting: Callable[[], None]) -> Iterator[None]:
     with explaining(store.root):
         descriptor = os.open(store.path("locks", name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
         except BlockingIOError:
             waiting()
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, operation)
         yield
     finally:
         os.close(descriptor)
+
+
+def is_locked(folder: str) -> bool:
+    """True if a living process works in the work folder."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _this_boot() -> str:

@@ -14,10 +14,12 @@ RUN_AS_SHOWN = (
     "docs/tutorial.md",
     "docs/how-to/add-and-update.md",
     "docs/how-to/build-steps.md",
+    "docs/how-to/compare.md",
     "docs/how-to/free-disk.md",
     "docs/how-to/pin-a-version.md",
     "docs/how-to/python-libraries.md",
     "docs/how-to/share-with-the-team.md",
+    "docs/how-to/verify.md",
 )
 """Pages whose console blocks test_docs_run.py runs in order, comparing the output."""
 

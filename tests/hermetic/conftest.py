@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,7 +52,7 @@ class Ring:
                 self._templates[key] = self._build(runner, python=python)
             else:  # layers are the same whoever made them; test_identity.py makes sure of that
                 store = self.folder / f"template-{person.name}-{python}"
-                shutil.copytree(self.template(runner, python=python), store, symlinks=True)
+                copy_store(self.template(runner, python=python), store)
                 person.own(store)
                 self._templates[key] = store
         return self._templates[key]
@@ -61,7 +62,7 @@ class Ring:
             case = self.case(runner, server, self.debian, None)
             if python:
                 shutil.rmtree(case.store)
-                shutil.copytree(self.template(runner, python=False), case.store, symlinks=True)
+                copy_store(self.template(runner, python=False), case.store)
                 shutil.copyfile(uv_blob(), case.store / "blobs/sha256" / uv_blob().name)
             case.spec(*(["python3"] if python else []))
             case.envbox("lock")
@@ -78,6 +79,11 @@ class Ring:
             case.store.mkdir()
         person.own(folder)
         return case
+
+
+def copy_store(source: Path, target: Path) -> None:
+    """With the names that share a file."""
+    subprocess.run(["cp", "-a", source, target], check=True)
 
 
 @pytest.fixture(scope="session")

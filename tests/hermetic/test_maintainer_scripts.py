@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -180,7 +181,22 @@ def test_a_layer_that_does_not_reproduce_is_told_with_the_file_that_differs(case
     case.install(postinst("head -c 8 /dev/urandom >/etc/lucky-number\n"))
     locked = case.lock.read_bytes()
     case.forget_layers()
-    case.fails(
-        "build", code="EB-DIGEST", status=3, parts=("packages, configured", "etc/lucky-number", "build to build")
+    parts = (
+        "packages, configured",
+        "/etc/lucky-number: content",
+        "build to build",
+        "what was built: ",
+        "second build gave: ",
     )
+    told = case.fails("build", code="EB-DIGEST", status=3, parts=parts)
     assert case.lock.read_bytes() == locked
+    trees = re.findall(r"(?:built|gave): (\S+)$", told, re.MULTILINE)
+    numbers = {Path(tree, "etc/lucky-number").read_bytes() for tree in trees}
+    assert len(numbers) == 2, "both are kept"
+    command = re.search(r"`envbox (diff --files [0-9a-f]+ [0-9a-f]+)`", told)
+    assert command
+    assert "/etc/lucky-number: content" in case.envbox(*command[1].split()).output
+    case.envbox("update")
+    case.envbox("build")
+    case.envbox("gc")
+    assert not any(Path(tree).exists() for tree in trees)

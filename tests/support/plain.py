@@ -7,6 +7,7 @@ import os
 import pwd
 import re
 import shutil
+import stat
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -57,12 +58,19 @@ class Person:
         os.chown(path, record.pw_uid, record.pw_gid, follow_symlinks=False)
         for folder, folders, files in os.walk(path):
             for name in folders + files:
-                os.chown(os.path.join(folder, name), record.pw_uid, record.pw_gid, follow_symlinks=False)
+                _give(os.path.join(folder, name), record)
 
     @property
     def uid(self) -> int:
         """This user's number."""
         return pwd.getpwnam(self.account).pw_uid if self.account else os.geteuid()
+
+
+def _give(path: str, record: pwd.struct_passwd) -> None:
+    mode = os.lstat(path).st_mode
+    os.chown(path, record.pw_uid, record.pw_gid, follow_symlinks=False)
+    if stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID):
+        os.chmod(path, stat.S_IMODE(mode))  # which chown(2) takes away
 
 
 def runner(folder: Path, modules: Path) -> Person:

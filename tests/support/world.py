@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
-import stat
 import subprocess
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from envbox.store import manifest
+from envbox.report import Silent
+from envbox.store.difference import lines
 from envbox.store.removal import remove_tree
 from envbox.store.store import Store
+from envbox.store.verify import everything, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from envbox.store.manifest import Entry
     from tests.support.plain import Person
 
 _SHOWN = 30
@@ -31,7 +30,6 @@ time.time = lambda: now() - {}
 from envbox.__main__ import main
 sys.exit(main())
 """
-_KINDS = {"opaque": "directory", "hardlink": "file"}
 
 
 @dataclass(frozen=True)
@@ -203,64 +201,11 @@ def new_world(
 def verify_store(store: Path) -> None:
     """Everything in the store is what its name promises, down to every byte, and nothing is left in tmp/."""
     problems = [f"tmp/{name} was left behind" for name in os.listdir(store / "tmp")]
-    blobs = list(os.scandir(store / "blobs" / "sha256"))
-    problems += [f"blob {entry.name} has other content" for entry in blobs if _sha256(entry.path) != entry.name]
-    known: dict[tuple[int, int], str] = {}
-    for entry in os.scandir(store / "layers-v1"):
-        _, digest = manifest.measure(f"{entry.path}/tree", manifest.read(entry.path))
-        if digest.hex != entry.name:
-            problems.append(f"layer {entry.name} has the digest {digest.hex}")
-        problems += _tree_problems(Path(entry.path), known)
-    for entry in os.scandir(store / "packages-v1"):
-        if not entry.name.startswith("uv-"):
-            problems += _tree_problems(Path(entry.path), known)
+    place = Store(str(store))
+    for damage in verify(place, everything(place), Silent()).damages:
+        problems += [f"{damage.kind} {damage.name}: {line}" for line in lines(damage.differences, _SHOWN)]
     for entry in os.scandir(store / "keys-v1"):
         digest_text = Path(entry.path).read_text(encoding="ascii").strip().removeprefix("sha256:")
         if not (store / "layers-v1" / digest_text).is_dir():
             problems.append(f"key {entry.name} names a layer that is not there")
     assert not problems, f"{store} does not verify:\n" + "\n".join(problems[:_SHOWN])
-
-
-def _tree_problems(folder: Path, known: dict[tuple[int, int], str]) -> list[str]:
-    """Where the tree on disk is not what the manifest beside it says. `known`: digests of files by inode."""
-    written = {entry.path: entry for entry in manifest.read(str(folder))}
-    found = {entry.path: entry for entry in manifest.scan(str(folder / "tree"), {})}
-    problems = [
-        f"{folder.name}: /{path} is {'not listed' if path in found else 'gone'}" for path in written.keys() ^ found
-    ]
-    for path in written.keys() & found.keys():
-        difference = _difference(folder / "tree" / path, written[path], found[path], known)
-        if difference:
-            problems.append(f"{folder.name}: /{path}: {difference}")
-    return problems
-
-
-def _difference(path: Path, written: Entry, found: Entry, known: dict[tuple[int, int], str]) -> str:
-    if _KINDS.get(written.kind, written.kind) != _KINDS.get(found.kind, found.kind):
-        return f"is a {found.kind}, not a {written.kind}"
-    if written.kind == "whiteout":
-        return ""
-    if written.kind == "symlink":
-        return "" if written.target == found.target else f"points to {found.target}"
-    # Folders that deny their owner something stay accessible in the store.
-    mode = written.mode | 0o700 if written.is_directory else written.mode
-    if mode != found.mode:
-        return f"mode {found.mode:o}, not {written.mode:o}"
-    # A package's folders are made anew in every layer, which gives them their owners; its files are linked there.
-    owned = written.kind == "file" or (written.is_directory and "layers-v1" in path.parts)
-    if owned and (written.uid, written.gid) != (found.uid, found.gid):
-        return f"owner {found.uid}:{found.gid}, not {written.uid}:{written.gid}"
-    if written.mtime != found.mtime:
-        return f"time {found.mtime}, not {written.mtime}"
-    if written.kind != "file":
-        return ""
-    status = os.lstat(path)
-    inode = (status.st_dev, status.st_ino)
-    if inode not in known:
-        known[inode] = _sha256(path) if stat.S_ISREG(status.st_mode) else ""
-    return "" if known[inode] == written.digest else "other content"
-
-
-def _sha256(path: str | Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.sha256(file.read()).hexdigest()

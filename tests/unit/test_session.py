@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envbox import session as subject
+from envbox.errors import CommandNotStarted
 from envbox.fingerprint import fingerprint
 from envbox.session import Session, find_project, load_record, parse_json
 
@@ -48,6 +49,7 @@ def record(tmp_path):
     place = subject.record_path(str(store), subject.identity_of(str(project), b"spec", b"lock"))
     os.makedirs(os.path.dirname(place))
     value = {
+        "identity": os.path.basename(os.path.dirname(place)),
         "version": subject.RECORD_VERSION,
         "name": "climate",
         "sources": [["requirements.txt", subject.sha256_of(b"numpy")]],
@@ -130,6 +132,23 @@ def test_the_store_is_hidden_where_the_project_or_a_volume_would_show_it(record)
     covered = [m["target"] for m in Session(store, above, value).sandbox("/w", ["true"], above)["mounts"][-2:]]
     assert covered == [store, "/everything/store"]
     assert not Session(store, project, {**value, "volumes": []})._covers()
+
+
+def test_a_session_tells_which_environment_it_uses(record):
+    store, project, value = record
+    os.mkdir(os.path.join(store, "tmp"))
+    with Session(store, project, value).work() as folder:
+        assert os.path.samefile(os.path.join(folder, "environment/record.json"),
+                                subject.record_path(store, value["identity"]))  # fmt: skip
+
+
+def test_a_session_whose_record_vanished_before_it_told_of_itself_does_not_begin(record):
+    store, project, value = record
+    os.mkdir(os.path.join(store, "tmp"))
+    os.unlink(subject.record_path(store, value["identity"]))
+    with pytest.raises(CommandNotStarted, match="removed from the store"), Session(store, project, value).work():
+        pass
+    assert os.listdir(os.path.join(store, "tmp")) == []
 
 
 def test_a_work_folder_is_gone_at_its_end_and_leaves_no_descriptor(record):

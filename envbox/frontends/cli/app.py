@@ -10,7 +10,7 @@ import typer
 
 from envbox import __version__
 from envbox.errors import EnvboxError
-from envbox.frontends.cli import add, build, init, lock, shell, status, update
+from envbox.frontends.cli import add, build, cache, diff, gc, init, lock, shell, status, update, verify
 from envbox.frontends.cli import run as run_verb
 from envbox.frontends.cli.failure import tell, tell_bug, tell_unwritable
 
@@ -52,6 +52,10 @@ build.register(app)
 shell.register(app)
 run_verb.register(app)
 status.register(app)
+verify.register(app)
+diff.register(app)
+cache.register(app)
+gc.register(app)
 
 
 def run() -> int:

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from envbox.errors import ArtifactHostile
-from envbox.managers.apt import base, configured, database, preinst, solve, sources
+from envbox.managers.apt import base, configured, database, lists, preinst, solve, sources
 from envbox.managers.apt.installed import Installed
 from envbox.managers.apt.locked_archive import open_locked_archive
 from envbox.managers.apt.opening import open_archive
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from envbox.managers.manager import ArchiveRequest, GroupWork
     from envbox.spec import PackageRequest
     from envbox.store.manifest import Entry
+    from envbox.store.stack import Stack
     from envbox.store.store import Store
     from envbox.values import Architecture, Artifact, Digest
     from envbox.workshop import Workshop
@@ -52,6 +53,22 @@ class Apt:
     def reopen_archive(self, lock: Lock, workshop: Workshop) -> Archive:
         """The package lists of all suites as they were locked."""
         return open_locked_archive(lock, workshop)
+
+    def lists_of(self, lock: Lock) -> str:
+        """What apt reads and has computed of them."""
+        return lists.name_of(lock.archives, lock.architecture)
+
+    def owner_in(self, stack: Stack) -> Callable[[str], str]:
+        """By dpkg's lists of files; a stack is only read once a path is asked for."""
+        installed: list[Installed] = []
+
+        def owner(path: str) -> str:
+            if not installed:
+                installed.append(Installed(stack.view, stack.read))
+            found = installed[0].owner(path)
+            return found.name if found else ""
+
+        return owner
 
     def states(self, archive: Archive) -> tuple[ArchiveState, ...]:
         """The suites' signed states."""

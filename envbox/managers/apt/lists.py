@@ -29,9 +29,14 @@ HOST = "envbox.invalid"
 
 def folder_of(store: Store, states: Sequence[ArchiveState], architecture: Architecture) -> str:
     """Where the lists of these archives are, or would be."""
+    return store.path(FOLDER, name_of(states, architecture))
+
+
+def name_of(states: Sequence[ArchiveState], architecture: Architecture) -> str:
+    """What the folder with the lists of these archives is called."""
     known = [[s.name, s.suite, str(s.release), [[i.path, str(i.digest)] for i in s.indexes]] for s in states]
     text = json.dumps([architecture.value, known], separators=(",", ":"))
-    return store.path(FOLDER, hashlib.sha256(text.encode()).hexdigest())
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read(store: Store, states: Sequence[ArchiveState], architecture: Architecture) -> list[list[bytes]] | None:

@@ -139,3 +139,16 @@ def test_locks_are_released(store):
         pass
     with open(store.path("locks", "key")) as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_builds_share_the_store_and_a_removal_waits_for_all_of_them(store):
+    told = []
+    with work.building(store, lambda: told.append("build")), work.building(store, lambda: told.append("build")):
+        assert told == []
+        remover = threading.Thread(target=lambda: work.removing(store, lambda: told.append("wait")).__enter__())
+        remover.start()
+        remover.join(0.3)
+        assert told == ["wait"]
+        assert remover.is_alive()
+    remover.join(10)
+    assert not remover.is_alive()

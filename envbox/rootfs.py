@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from envbox import inputs, libraries, steps
+from envbox.adoption import adopt_layers
 from envbox.build_sandbox import BuildSandbox
 from envbox.distros import DISTROS
 from envbox.errors import ArtifactHostile, DigestMismatch
@@ -61,6 +62,8 @@ def materialize(lock: Lock, workshop: Workshop) -> Rootfs:
     sweep(workshop.store)
     builder = _Builder(lock, workshop)
     todo = plan(lock, workshop)
+    if todo.to_build and adopt_layers(todo, workshop):
+        todo = plan(lock, workshop)
     if todo.to_build:
         builder.fetch(todo)
     for step in todo.steps:

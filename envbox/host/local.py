@@ -41,7 +41,7 @@ def opened(path: str) -> Iterator[int]:
 def read(place: LocalFile, limit: int) -> bytes:
     """A whole small file. Raises Elsewhere."""
     with opened(place.path) as descriptor:
-        data = b"".join(_blocks(descriptor, limit + 1))
+        data = b"".join(blocks(descriptor, limit + 1))
     if len(data) > limit:
         raise Elsewhere(f"it is larger than the {limit} bytes that such a document may have")
     return data
@@ -53,13 +53,14 @@ def copy(place: LocalFile, partial: Partial, check: Callable[[], None]) -> None:
         size = os.fstat(descriptor).st_size
         partial.expect(size)
         os.lseek(descriptor, partial.offset, os.SEEK_SET)
-        for block in _blocks(descriptor, size - partial.offset):
+        for block in blocks(descriptor, size - partial.offset):
             check()
             partial.write(block)
     partial.verify(framed=True)
 
 
-def _blocks(descriptor: int, size: int) -> Iterator[bytes]:
+def blocks(descriptor: int, size: int) -> Iterator[bytes]:
+    """At most `size` bytes from where the descriptor stands. Raises Elsewhere."""
     while size > 0:
         try:
             block = os.read(descriptor, min(size, _CHUNK))

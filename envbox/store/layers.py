@@ -65,6 +65,15 @@ class Layers:
         publish(folder, self.folder(digest))
         return digest
 
+    def keep(self, folder: str, entries: Iterable[Entry], promised: Digest) -> bool:
+        """As `put`, but only if it is the layer `promised`; False: it is not, and nothing was kept."""
+        complete, digest = manifest.measure(os.path.join(folder, "tree"), entries)
+        if digest != promised:
+            return False
+        manifest.write(folder, complete)
+        publish(folder, self.folder(digest))
+        return True
+
     def remember(self, key: str, digest: Digest) -> None:
         """`key` gives `digest`, from now on."""
         write_file(self._store.path("keys-v1", key), f"{digest}\n".encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -288,3 +289,55 @@ def test_a_store_with_other_bytes_is_named_and_passed_over(case: Case, service: 
     assert f"other bytes than promised at {elsewhere.blob(data)}" in case.envbox("build").errors
     assert case.run("hello") == "hello 1.0\n"
     case.verify()
+
+
+# Layers of another store.
+
+SCRIPT = "#!/bin/sh\nset -e\nmkdir /srv/box\nchown 7:8 /srv/box\ntouch /srv/box/file\nchown 9:9 /srv/box/file\nln -s file /srv/box/link\n"
+
+
+def with_layers(case: Case) -> Path:
+    """A locked project of which nothing is here any more, and a store that has its layers."""
+    case.debian.main.add(
+        DebRecipe("hello", "1.0", files={"usr/bin/hello": "#!/bin/sh\necho hello 1.0\n"}, scripts={"postinst": SCRIPT})
+    )
+    case.debian.publish()
+    case.spec("hello")
+    case.envbox("lock")
+    other = case.folder.parent / "other"
+    (other / "layers-v1").mkdir(parents=True)
+    for entry in os.scandir(case.store / "layers-v1"):
+        if not entry.is_symlink():
+            subprocess.run(["cp", "-a", entry.path, other / "layers-v1"], check=True)
+    case.person.own(other)
+    with_sources(case, other, "mirror")
+    forget(case)
+    case.server.requests.clear()
+    return other
+
+
+@both
+def test_layers_come_from_another_store_and_nothing_is_built(case: Case) -> None:
+    with_layers(case)
+    told = case.envbox("build").errors
+    assert not case.server.requests
+    assert "Copied packages, configured from" in told
+    assert "Building" not in told
+    tree = case.store / "layers-v1" / case.digests()[3].removeprefix("sha256:") / "tree"
+    assert os.getxattr(tree / "srv/box", "user.envbox.owner") == b"7:8"
+    assert os.getxattr(tree / "srv/box/file", "user.envbox.owner") == b"9:9"
+    rebuilt(case)
+
+
+@both
+def test_a_layer_with_one_wrong_byte_is_refused_with_the_file_and_built_instead(case: Case) -> None:
+    other = with_layers(case)
+    layer = other / "layers-v1" / case.digests()[2].removeprefix("sha256:")
+    program = layer / "tree/usr/bin/hello"
+    program.chmod(0o755)
+    program.write_bytes(program.read_bytes().replace(b"1.0", b"6.6"))
+    told = case.envbox("build").errors
+    assert f"The layer 'packages, unpacked' in {other} was refused" in told
+    assert "/usr/bin/hello: " in told
+    assert "Built packages, unpacked" in told
+    rebuilt(case)

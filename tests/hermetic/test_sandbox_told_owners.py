@@ -229,7 +229,8 @@ def where_libraries_are(text: str) -> set[int]:
 
 def test_only_programs_that_may_care_are_watched(kit: Kit) -> None:
     border = Watch().first_unwatched
-    assert border, "the stack of this machine's programs is limited"
+    if not border:
+        pytest.skip("the stack of this machine's programs is limited: all are watched")
     _, outcome = build(kit, "cat /proc/self/maps; cp /proc/self/maps m; cat m; sed '' /proc/self/maps")
     assert min(where_libraries_are(outcome.output)) >= border
     for script in (

@@ -26,6 +26,7 @@ _LARGEST_MANIFEST = 1 << 30
 _KINDS = frozenset({"file", "directory", "symlink", "hardlink", "fifo", "whiteout", "opaque"})
 _OPAQUE = "user.overlay.opaque"
 _CAPABILITY = "security.capability"
+_MOST_PATHS = 20  # that a refusal names
 _LATEST = 1 << 40  # no year that a file system can hold
 _OURS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})  # to be told as what they are
 
@@ -61,9 +62,9 @@ def adopt(other: str, promised: Digest, layers: Layers, work: str) -> bool:
 
 def _copy(expected: list[Entry], source: str, tree: str) -> None:
     found = [_copied(entry, source, tree) for entry in expected]
-    lines = difference.describe(expected, [entry for entry in found if entry])
-    if lines:
-        raise Refused(*lines)
+    differences = difference.compare(expected, [entry for entry in found if entry])
+    if differences:
+        raise Refused(*difference.lines(differences, _MOST_PATHS))
     for entry in reversed(expected):
         if entry.is_directory:
             _finish(entry, os.path.join(tree, entry.path), entry.mode | 0o700)

@@ -1,4 +1,4 @@
-"""How long it takes to run `true` in an environment that is there, and to find that nothing has to be done."""
+"""How long it takes to run `true` in an environment that is there."""
 
 from __future__ import annotations
 
@@ -9,53 +9,51 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness import Case, Contestant
-from benchmarks.workbench import MINIMAL, Project, envbox, project, remove
+from benchmarks.harness import Budget, Case, Contestant
+from benchmarks.workbench import MINIMAL, envbox, flattened, project, remove
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from benchmarks.engines import Engine, Engines
+
 _TRUE = "/usr/bin/true"
+_PYTHON = "python -c pass"
+_IMAGE = "envbox-bench:minimal"
 _FILES = 1024
 """Open files allowed in a bundle: the limit that `runc spec` writes may be above what the host allows."""
 
 
-def cases(work: Path) -> list[Case]:
-    """Entering, and a build with nothing to do."""
+def cases(work: Path, engines: Engines) -> list[Case]:
+    """Entering a minimal Debian."""
     made = project(work, "minimal", MINIMAL)
-    root = _flattened(made, work / "minimal-flat")
-    environment, folder = made.environment, str(made.folder)
-    ours = Contestant("envbox run", [*envbox(), "run", "--", "true"], environment=environment, directory=folder)
+    root = flattened(made, work / "minimal-flat")
+    run = [*envbox(), "run", "--", "true"]
     entering = [
-        ours,
-        Contestant("python -c pass", [sys.executable, "-c", "pass"]),
+        Contestant("envbox run", run, environment=made.environment, directory=str(made.folder)),
+        Contestant(_PYTHON, [sys.executable, "-c", "pass"]),
         Contestant("python -I -S -c pass", [sys.executable, "-I", "-S", "-c", "pass"]),
         _unshare(root),
         _bwrap(root),
         _bundled("runc", ["runc"], root, work),
         _bundled("crun", ["crun", "--cgroup-manager=disabled"], root, work),
-        _imported("podman", root),
-        _imported("docker", root),
+        _imported(engines.podman, root),
+        _imported(engines.docker, root),
     ]
-    built = Contestant("envbox build", [*envbox(), "build"], environment=environment, directory=folder)
-    return [
-        Case("enter, warm", "run `true` in a minimal debian:13; all peers on the same files", entering, batch=10),
-        Case("nothing to do", "envbox build when everything is there", [built, ours, entering[1]], batch=5),
+    budgets = [
+        Budget("envbox run", "docker run", 8),
+        Budget("envbox run", "podman run", 5),
+        Budget("envbox run", "runc run"),
+        Budget("envbox run", _PYTHON, plus=0.012),
     ]
+    note = "run `true` in a minimal debian:13; all peers on the same files"
+    return [Case("enter, warm", note, entering, batch=10, budgets=budgets)]
 
 
-def _flattened(made: Project, root: Path) -> Path:
-    """The layers as one tree, for peers that take one, as a session's command sees them."""
-    if not root.exists():
-        hidden = "--exclude=./proc --exclude=./dev --exclude=./sys --exclude=./home"
-        inside = f"tar --one-file-system {hidden} -C / -cf tree.tar ."
-        command = [*envbox(), "run", "--root", "--", "sh", "-c", inside]
-        subprocess.run(command, cwd=made.folder, env={**os.environ, **made.environment}, check=True)
-        root.mkdir()
-        subprocess.run(["tar", "--no-same-owner", "-C", str(root), "-xf", str(made.folder / "tree.tar")], check=True)
-        for name in ("proc", "dev", "sys", "tmp", "run"):
-            (root / name).mkdir(exist_ok=True)
-    return root
+def _imported(engine: Engine, root: Path) -> Contestant:
+    """An engine that runs images: the same tree is imported as one."""
+    failed = engine.import_root(root, _IMAGE)
+    return Contestant(f"{engine.name} run", missing=failed) if failed else engine.runs(_IMAGE, [_TRUE])
 
 
 def _unshare(root: Path) -> Contestant:
@@ -95,20 +93,3 @@ def bundle_config(config: dict[str, Any], root: str) -> dict[str, Any]:
     config["mounts"] = [mount for mount in config["mounts"] if mount["type"] != "cgroup"]
     config["linux"].pop("resources", None)
     return config
-
-
-def _imported(name: str, root: Path) -> Contestant:
-    """An engine that runs images: the same tree is imported as one."""
-    label = f"{name} run"
-    if not shutil.which(name):
-        return Contestant(label, missing="not installed")
-    if subprocess.run([name, "info"], capture_output=True, check=False).returncode != 0:
-        return Contestant(label, missing="installed, but `info` fails: no engine is running")
-    image = "envbox-bench:minimal"
-    with subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE) as tar:
-        done = subprocess.run(
-            [name, "import", "-", image], stdin=tar.stdout, capture_output=True, text=True, check=False
-        )
-    if done.returncode != 0:
-        return Contestant(label, missing=f"failed: {done.stderr.strip()}")
-    return Contestant(label, [name, "run", "--rm", "--network=host", image, _TRUE])

@@ -1,4 +1,4 @@
-"""Measures commands side by side: interleaved, median of several rounds, ratios to the first."""
+"""Measures commands side by side: interleaved, median of several rounds, ratios to the first, budgets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ class CommandFailed(Exception):
 
 @dataclass(frozen=True)
 class Contestant:
-    """A command to measure. `missing` says why it cannot be; `prepare` runs, untimed, before each time."""
+    """A command to measure. `missing` says why it cannot be; `prepare` runs, untimed, before each time.
+
+    `note` is what a reader must know of how it is run here.
+    """
 
     name: str
     command: Sequence[str] = ()
@@ -29,6 +32,26 @@ class Contestant:
     prepare: Callable[[], object] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     directory: str | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """An aim: `ours` takes no longer than the `factor`-th part of what `peer` takes, and `plus` seconds."""
+
+    ours: str
+    peer: str
+    factor: float = 1.0
+    plus: float = 0.0
+
+    def __str__(self) -> str:
+        if self.plus:
+            return f"{self.ours}: {self.peer} + {self.plus * 1000:.0f} ms"
+        if self.factor == 1.0:
+            return f"{self.ours}: no slower than {self.peer}"
+        if self.factor < 1.0:
+            return f"{self.ours}: {1 / self.factor:.1f} times the time of {self.peer}"
+        return f"{self.ours}: {self.factor:g} times faster than {self.peer}"
 
 
 @dataclass(frozen=True)
@@ -39,6 +62,7 @@ class Case:
     note: str
     contestants: Sequence[Contestant]
     batch: int = 1
+    budgets: Sequence[Budget] = ()
 
 
 @dataclass
@@ -48,6 +72,7 @@ class Result:
     name: str
     seconds: list[float] = field(default_factory=list)
     missing: str = ""
+    note: str = ""
 
     @property
     def median(self) -> float:
@@ -84,7 +109,7 @@ def measure(
 
     One that fails is told as missing and not run again: the others are still worth knowing.
     """
-    results = [Result(contestant.name, missing=contestant.missing) for contestant in case.contestants]
+    results = [Result(each.name, missing=each.missing, note=each.note) for each in case.contestants]
     for number in range(rounds + 1):
         for position in range(len(results)):
             index = (position + number) % len(results)
@@ -111,11 +136,12 @@ def table(case: Case, results: Sequence[Result]) -> str:
             lines.append(f"  {result.name:{width}}  {result.missing}")
             continue
         ratio = f"{result.median / first.median:7.2f}" if first.seconds else f"{'-':>7}"
-        lines.append(f"  {result.name:{width}}  {_shown(result.median)}  {_shown(min(result.seconds))}  {ratio}")
+        lines.append(f"  {result.name:{width}}  {shown(result.median)}  {shown(min(result.seconds))}  {ratio}")
     return "\n".join(lines)
 
 
-def _shown(seconds: float) -> str:
+def shown(seconds: float) -> str:
+    """For people."""
     return f"{seconds * 1000:7.1f} ms" if seconds < 1 else f"{seconds:8.2f} s"
 
 
@@ -128,6 +154,7 @@ def record(case: Case, results: Sequence[Result]) -> dict[str, Any]:
         "results": [
             {
                 "name": result.name,
+                "note": result.note,
                 "missing": result.missing,
                 "seconds": result.seconds,
                 "median": result.median if result.seconds else None,
@@ -135,4 +162,36 @@ def record(case: Case, results: Sequence[Result]) -> dict[str, Any]:
             }
             for result in results
         ],
+        "budgets": [_judged(budget, {result.name: result for result in results}) for budget in case.budgets],
     }
+
+
+def _judged(budget: Budget, results: Mapping[str, Result]) -> dict[str, Any]:
+    """Whether a budget was met, and how many times faster than the peer, or how much slower, ours was."""
+    ours, peer = results[budget.ours], results[budget.peer]
+    if not (ours.seconds and peer.seconds):
+        return {"budget": str(budget), "met": None, "allowed": None, "taken": None, "faster": None}
+    allowed = peer.median / budget.factor + budget.plus
+    return {
+        "budget": str(budget),
+        "met": ours.median <= allowed,
+        "allowed": allowed,
+        "taken": ours.median,
+        "faster": peer.median / ours.median,
+    }
+
+
+def verdicts(recorded: Mapping[str, Any]) -> list[str]:
+    """The budgets of a recorded case, one line each."""
+    return [f"{judged['budget']}: {verdict(judged)}" for judged in recorded["budgets"]]
+
+
+def verdict(judged: Mapping[str, Any]) -> str:
+    """`met`, or by how much not, in words."""
+    if judged["met"] is None:
+        return "not measured"
+    digits = 1 if judged["faster"] < 10 else 0
+    reached = f"{judged['faster']:.{digits}f} times as fast"
+    if judged["met"]:
+        return f"met ({reached})"
+    return f"not met: {reached}, {(judged['taken'] / judged['allowed'] - 1) * 100:.0f} % more time than allowed"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.harness import Case, Contestant
-from benchmarks.workbench import envbox, project, remove
+from benchmarks.harness import Budget, Case, Contestant
+from benchmarks.workbench import discard, envbox, project
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from benchmarks.engines import Engines
 
 _SPEC = """
 name = "libraries"
@@ -21,8 +24,10 @@ base = "debian:13"
 python = ["numpy", "pandas", "matplotlib"]
 """
 
+_BUDGET = Budget("envbox build", "uv pip install", 1 / 1.3)
 
-def cases(work: Path) -> list[Case]:
+
+def cases(work: Path, _engines: Engines) -> list[Case]:
     """The same wheels, with and without a network."""
     made = project(work, "libraries", _SPEC)
     uv = shutil.which("uv") or _own_uv(work)
@@ -43,20 +48,23 @@ def cases(work: Path) -> list[Case]:
         Case(
             "Python libraries, warm",
             "numpy, pandas, matplotlib, wheels cached, bytecode compiled",
-            [ours("envbox build", lambda: remove(layer)), theirs("uv pip install", cold=False)],
+            [ours("envbox build", lambda: _drop(layer, [], work)), theirs("uv pip install", cold=False)],
+            budgets=[_BUDGET],
         ),
         Case(
             "Python libraries, cold",
             "the same, wheels downloaded",
-            [ours("envbox build", lambda: _drop(layer, wheels)), theirs("uv pip install", cold=True)],
+            [ours("envbox build", lambda: _drop(layer, wheels, work)), theirs("uv pip install", cold=True)],
+            budgets=[_BUDGET],
         ),
     ]
 
 
-def _drop(layer: Path, wheels: list[Path]) -> None:
-    remove(layer)
+def _drop(layer: Path, wheels: list[Path], work: Path) -> None:
+    discard(layer, work)
     for wheel in wheels:
         wheel.unlink(missing_ok=True)
+    os.sync()
 
 
 def _own_uv(work: Path) -> str:
@@ -73,9 +81,10 @@ def _uv_install(label: str, uv: str, work: Path, requirements: Path, version: st
     target, cache = work / "uv-target", work / f"uv-cache-{'cold' if cold else 'warm'}"
 
     def prepare() -> None:
-        remove(target)
+        discard(target, work)
         if cold:
-            remove(cache)
+            discard(cache, work)
+        os.sync()
 
     options = ["--no-deps", "--only-binary=:all:", "--compile-bytecode", f"--python-version={version}"]
     places = [f"--target={target}", f"--cache-dir={cache}", f"--requirement={requirements}"]

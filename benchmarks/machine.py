@@ -16,6 +16,7 @@ PEERS = {
     "crun": ("crun", "--version"),
     "podman": ("podman", "--version"),
     "docker": ("docker", "--version"),
+    "dockerd": ("dockerd", "--version"),
     "unshare": ("unshare", "--version"),
 }
 

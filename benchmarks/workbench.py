@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -36,9 +37,10 @@ class Project:
         return load_lock(str(self.folder / "envbox.lock"))
 
     def forget(self, *folders: str) -> None:
-        """Empty folders of the store."""
+        """Empty folders of the store, and have all that was written so far on the disk."""
         for name in folders:
-            remove(self.store / name)
+            discard(self.store / name, self.folder.parent)
+        os.sync()
 
 
 def envbox() -> list[str]:
@@ -47,10 +49,11 @@ def envbox() -> list[str]:
     return [str(program)] if program.exists() else [sys.executable, "-m", "envbox"]
 
 
-def project(work: Path, name: str, spec: str) -> Project:
-    """Make, lock and build a project in the work folder, once; its store is its own."""
-    made = Project(work / name, work / f"{name}-store")
+def project(work: Path, name: str, spec: str, store: Path | None = None) -> Project:
+    """Make, lock and build a project in the work folder, once; its store is its own, if not told."""
+    made = Project(work / name, store or work / f"{name}-store")
     made.folder.mkdir(parents=True, exist_ok=True)
+    _fill(made.store, work)
     (made.folder / "envbox.toml").write_text(spec, encoding="utf-8")
     done = subprocess.run(
         [*envbox(), "build"],
@@ -63,6 +66,45 @@ def project(work: Path, name: str, spec: str) -> Project:
     if done.returncode != 0:
         sys.exit(f"benchmarks: {name} cannot be built:\n{done.stderr}")
     return made
+
+
+def _fill(store: Path, work: Path) -> None:
+    """What another store of the bench has downloaded need not be downloaded again."""
+    blobs = store / "blobs/sha256"
+    if blobs.exists():
+        return
+    blobs.mkdir(parents=True, mode=0o700)
+    for other in work.glob("*-store/blobs/sha256/*"):
+        if other.suffix != ".part" and not (blobs / other.name).exists():
+            os.link(other, blobs / other.name)
+
+
+_numbers = itertools.count()
+
+
+def discard(path: Path, work: Path) -> None:
+    """Put out of the way, to be removed with the work folder.
+
+    ext4 hands out no inode that was freed within the last minutes, and looks at each of them whenever a file is
+    made: removing thousands of files would slow down what is measured next.
+    """
+    if path.exists():
+        path.rename(work / f".discarded-{os.getpid()}-{next(_numbers)}")
+
+
+def flattened(made: Project, root: Path) -> Path:
+    """The layers as one tree, for peers that take one, as a session's command sees them."""
+    if not root.exists():
+        hidden = "--exclude=./proc --exclude=./dev --exclude=./sys --exclude=./home"
+        inside = f"tar --one-file-system {hidden} -C / -cf tree.tar ."
+        command = [*envbox(), "run", "--root", "--", "sh", "-c", inside]
+        subprocess.run(command, cwd=made.folder, env={**os.environ, **made.environment}, check=True)
+        root.mkdir()
+        subprocess.run(["tar", "--no-same-owner", "-C", str(root), "-xf", str(made.folder / "tree.tar")], check=True)
+        (made.folder / "tree.tar").unlink()
+        for name in ("proc", "dev", "sys", "tmp", "run"):
+            (root / name).mkdir(exist_ok=True)
+    return root
 
 
 def remove(path: Path) -> None:

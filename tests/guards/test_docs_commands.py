@@ -31,6 +31,10 @@ COVERED = {
     ),
     "python3 -m pip install .": "tests/guards/test_docs_run.py::test_pip_installs_the_command",
     ".venv/bin/python -m benchmarks": "tests/guards/test_benchmarks.py::test_the_command_line_lists_its_cases",
+    ".venv/bin/python -m benchmarks growth": "tests/guards/test_benchmarks.py::test_the_command_line_lists_its_cases",
+    ".venv/bin/python -m benchmarks.page benchmarks/results/*.json": (
+        "tests/guards/test_benchmarks.py::test_results_are_put_into_the_page_by_one_command"
+    ),
 }
 """Commands that are shown in sh blocks, each with the test that runs it."""
 

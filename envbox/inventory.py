@@ -87,11 +87,11 @@ def unneeded(store: Store, used: Collection[str], before: float, *, homes: bool)
     )
     kept |= _roots_kept(store, known, gone)
     found = gc.items(store, gc.ENVIRONMENTS, gc.LAYERS, gc.TREES, gc.ARTIFACTS, gc.LISTS, gc.LOGS, gc.ROOTS)
-    chosen = [item for item in found if item.since <= before and _subject(item) not in kept]
+    chosen = [item for item in found if item.since <= before and subject(item) not in kept]
     return [*chosen, *(item for item in gc.items(store, gc.HOMES) if item.name in gone)]
 
 
-def _subject(item: gc.Item) -> str:
+def subject(item: gc.Item) -> str:
     """What the item's name stands for: of a half download its artifact, of a tool's tree the tool."""
     return item.name.partition(".")[0].rpartition("-")[2]
 

@@ -102,9 +102,10 @@ def verify_lock(lock: Lock, record: Mapping[str, Any] | None, store: Store, repo
     session = gc.layers_of(dict(record))[-1:] if record else []
     promised = [step.recorded.hex for step in steps if step.recorded]
     here = [name for name in promised if is_whole(store.path(gc.LAYERS, name))]
-    trees = [a.digest.hex for group in lock.groups for a in group.artifacts]
+    needed = inventory.digests_of(lock)
+    trees = [item for item in gc.items(store, gc.TREES) if inventory.subject(item) in needed]
     with building(store, reporter):
-        subjects = Subjects((*here, *session), tuple(name for name in trees if is_whole(store.path(gc.TREES, name))))
+        subjects = Subjects((*here, *session), tuple(item.name for item in trees if is_whole(item.path(store))))
         verified = verify_subjects(store, subjects, reporter)
     missing = tuple(titles[name] for name in promised if name not in here)
     return Verification(store.root, verified, missing, {**titles, **dict.fromkeys(session, "the layer for sessions")})

@@ -7,6 +7,8 @@ import os
 import zipfile
 from typing import TYPE_CHECKING
 
+from envbox.store import manifest
+from envbox.store.verify import check_trees
 from envbox.store.work import is_whole, publish, work_folder
 from envbox.values import Architecture, Artifact, Digest
 
@@ -40,16 +42,27 @@ UV: Mapping[Architecture, Artifact] = {
 
 
 def executable(tool: Artifact, workshop: Workshop) -> str:
-    """The folder with uv's program, taken out of its wheel once; the wheel must be in the store."""
-    target = workshop.store.path("packages-v1", f"uv-{tool.digest.hex}")
-    if not is_whole(target):
+    """The folder with uv's program, taken out of its wheel once; the wheel must be in the store.
+
+    Raises LayerDamaged.
+    """
+    name = f"tool-{tool.digest.hex}"
+    target = workshop.store.path("packages-v1", name)
+    if is_whole(target):
+        check_trees(workshop.store, {name: f"{tool.name} {tool.version}"})
+    else:
         wheel = zipfile.ZipFile(io.BytesIO(workshop.blobs.read(tool.digest, "uv")))
         with work_folder(workshop.store, "uv") as work:
             folder = os.path.join(work, "tool")
-            os.mkdir(folder)
-            path = os.path.join(folder, "uv")
-            with open(path, "wb") as file:
-                file.write(wheel.read(f"uv-{tool.version}.data/scripts/uv"))
-            os.chmod(path, 0o755)
+            _write_tree(os.path.join(folder, "tree"), wheel.read(f"uv-{tool.version}.data/scripts/uv"))
+            manifest.write(folder, manifest.measure(f"{folder}/tree", manifest.scan(f"{folder}/tree", {}))[0])
             publish(folder, target)
-    return target
+    return os.path.join(target, "tree")
+
+
+def _write_tree(tree: str, program: bytes) -> None:
+    os.makedirs(tree)
+    path = os.path.join(tree, "uv")
+    with open(path, "wb") as file:
+        file.write(program)
+    os.chmod(path, 0o755)

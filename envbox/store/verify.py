@@ -61,9 +61,8 @@ class Verified:
 def everything(store: Store) -> Subjects:
     """All that a store has and that can be verified."""
     layers, trees = sorted(os.listdir(store.path(_LAYERS))), sorted(os.listdir(store.path(_TREES)))
-    with_manifest = [name for name in trees if os.path.exists(store.path(_TREES, name, _MANIFEST))]
     blobs = [name for name in sorted(os.listdir(store.path("blobs", "sha256"))) if not name.endswith(".part")]
-    return Subjects(tuple(layers), tuple(with_manifest), tuple(blobs))
+    return Subjects(tuple(layers), tuple(trees), tuple(blobs))
 
 
 def verify(store: Store, subjects: Subjects, reporter: Reporter) -> Verified:

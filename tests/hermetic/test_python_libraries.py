@@ -173,3 +173,25 @@ def test_a_library_that_cannot_be_had_changes_no_package(libraries: Libraries) -
         "add", "-p", "hello==99", "-p", "hello>1", code="EB-CONFLICT", status=1, parts=("hello",)
     )
     assert "anew" not in told
+
+
+def test_a_damaged_installer_in_the_store_is_not_run(libraries: Libraries) -> None:
+    """The python template's has none yet: each project unpacks its own."""
+    libraries.want('["hello"]', HELLO)
+    case = libraries.case
+    case.envbox("lock")
+    digests = case.digests()
+    [tool] = (case.store / "packages-v1").glob("tool-*")
+    with (tool / "tree/uv").open("r+b") as file:
+        file.seek(1000)
+        file.write(b"rot")
+    told = case.fails("verify", code="EB-DAMAGED", status=3)
+    assert "/uv: time, content" in told or "/uv: content" in told
+    case.forget_layers(("layers-v1", "environments-v1"))
+    case.fails(
+        "build", code="EB-DAMAGED", status=3, parts=("uv", str(tool), "hint: run `envbox verify --all --repair`")
+    )
+    case.envbox("verify", "--repair", status=1)  # what is not built is not verified
+    case.envbox("build")
+    assert case.digests() == digests
+    case.envbox("verify")

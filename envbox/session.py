@@ -163,12 +163,12 @@ class Session:
 class WorkFolder:
     """A folder in the store's tmp/ with what an overlay writes to, locked as long as it is in use.
 
-    Its link `environment` tells whoever cleans the store which record it belongs to. Raises CommandNotStarted if
+    Its name ends in that of the environment, for whoever cleans the store. Raises CommandNotStarted if the record of
     that has just been removed.
     """
 
     def __init__(self, store: str, name: str, identity: str) -> None:
-        self._path = os.path.join(store, "tmp", f"session-{os.getpid()}-{os.urandom(6).hex()}")
+        self._path = os.path.join(store, "tmp", f"session-{os.getpid()}-{os.urandom(6).hex()}-{identity}")
         self._name = name
         self._record = record_path(store, identity)
         self._lock = -1
@@ -182,7 +182,7 @@ class WorkFolder:
             os.makedirs(self._path, 0o700)
         self._lock = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self._announce()
+        self._check_record()
         for name in ("upper", "work", "root"):
             os.mkdir(os.path.join(self._path, name), 0o755)
         os.chmod(os.path.join(self._path, "upper"), 0o755)
@@ -195,9 +195,8 @@ class WorkFolder:
         finally:
             os.close(self._lock)
 
-    def _announce(self) -> None:
+    def _check_record(self) -> None:
         # A removal hides the record, then looks for sessions: it sees this one, or this one does not see the record.
-        os.symlink(os.path.dirname(self._record), os.path.join(self._path, "environment"))
         if os.path.exists(self._record):
             return
         self.__exit__()

@@ -57,11 +57,10 @@ def sessions(store: Store) -> list[Session]:
     """All that run."""
     found = []
     for entry in os.scandir(store.path("tmp")):
-        if entry.name.startswith("session-") and is_locked(entry.path):
-            # Without a link it is about to look for its record: it counts from when it has found it.
-            with contextlib.suppress(OSError, ValueError):
-                environment = os.path.basename(os.readlink(os.path.join(entry.path, "environment")))
-                found.append(Session(int(entry.name.split("-")[1]), environment))
+        kind, *parts = entry.name.split("-")
+        # One that does not hold its lock yet is about to look for its record, and will see that it is gone.
+        if kind == "session" and len(parts) == 3 and parts[0].isdecimal() and is_locked(entry.path):
+            found.append(Session(int(parts[0]), parts[2]))
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -14,13 +13,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from envbox.errors import CommandNotStarted
+from envbox.session import WorkFolder
 from envbox.store import gc, roots
 from envbox.store.store import Store
 from tests.hermetic.kit import wait_for
 from tests.support.debs import DebRecipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from tests.hermetic.kit import Case
@@ -144,29 +145,35 @@ def test_a_session_keeps_what_it_runs_on_even_if_its_record_is_lost(case: Case) 
         assert finish(case, process).startswith(b"first\n")
 
 
-def test_a_session_that_begins_while_its_environment_is_removed_keeps_it_or_does_not_begin(case: Case) -> None:
-    """Both orders, at the very moment between the look at what runs and the removal."""
+def test_a_session_that_begins_while_its_environment_is_removed_keeps_it(case: Case) -> None:
+    """At the very moment between the look at what runs and the removal."""
     moved_on(case)
     store = Store(str(case.store))
     old = next(name for name in records(case) if is_old(case, name))
-    doomed = [gc.Item(gc.ENVIRONMENTS, old, 0.0)]
-    layers = [gc.Item(gc.LAYERS, name, 0.0) for name in gc.layers_of(gc.record(store, old) or {})[-1:]]
-    work = case.store / "tmp" / f"session-{os.getpid()}-x"
-    work.mkdir()
-    held = os.open(work, os.O_RDONLY)
-    fcntl.flock(held, fcntl.LOCK_EX)
-    try:
+    values = gc.record(store, old)
+    assert values
+    session_layer = gc.layers_of(values)[-1]
+    begun = contextlib.ExitStack()
 
-        def choose(used: object) -> list[gc.Item]:
-            assert old not in used  # type: ignore[operator]
-            (work / "environment").symlink_to(case.store / "environments-v1" / old)
-            return [*doomed, *layers]
+    def choose(used: Collection[str]) -> list[gc.Item]:
+        assert old not in used
+        begun.enter_context(WorkFolder(store.root, "demo", old))
+        return [gc.Item(gc.ENVIRONMENTS, old, 0.0), gc.Item(gc.LAYERS, session_layer, 0.0)]
 
+    with begun:
         assert gc.take_out(store, choose, lambda: None).items == ()
         assert old in records(case)
-        assert layers[0].name in case.layers()
-    finally:
-        os.close(held)
+        assert session_layer in case.layers()
+
+
+def test_a_session_that_begins_once_its_record_is_hidden_does_not_begin(case: Case) -> None:
+    moved_on(case)
+    store = Store(str(case.store))
+    old = next(name for name in records(case) if is_old(case, name))
+    gc.take_out(store, lambda _used: [gc.Item(gc.ENVIRONMENTS, old, 0.0)], lambda: None)
+    with pytest.raises(CommandNotStarted, match="removed from the store"), WorkFolder(store.root, "demo", old):
+        pass
+    assert os.listdir(case.store / "tmp") == []
 
 
 def is_old(case: Case, name: str) -> bool:

@@ -9,6 +9,8 @@ from envbox import session as subject
 from envbox.errors import CommandNotStarted
 from envbox.fingerprint import fingerprint
 from envbox.session import Session, find_project, load_record, parse_json
+from envbox.store import gc
+from envbox.store.store import Store
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -134,12 +136,12 @@ def test_the_store_is_hidden_where_the_project_or_a_volume_would_show_it(record)
     assert not Session(store, project, {**value, "volumes": []})._covers()
 
 
-def test_a_session_tells_which_environment_it_uses(record):
+def test_a_session_tells_which_environment_it_uses_as_long_as_it_runs(record):
     store, project, value = record
     os.mkdir(os.path.join(store, "tmp"))
-    with Session(store, project, value).work() as folder:
-        assert os.path.samefile(os.path.join(folder, "environment/record.json"),
-                                subject.record_path(store, value["identity"]))  # fmt: skip
+    with Session(store, project, value).work():
+        assert gc.sessions(Store(store)) == [gc.Session(os.getpid(), value["identity"])]
+    assert gc.sessions(Store(store)) == []
 
 
 def test_a_session_whose_record_vanished_before_it_told_of_itself_does_not_begin(record):

@@ -157,7 +157,7 @@ def test_an_endless_body_is_cut_at_the_promised_size(server: Server, fetcher: Fe
 def test_gone_everywhere_says_so(server: Server, fetcher: Fetcher, tmp_path: Path) -> None:
     with pytest.raises(NotThere, match=r"a_1\.0_all\.deb is not, or no longer, at 127\.0\.0\.1") as caught:
         fetched(fetcher, tmp_path, promise(f"{server.url}/nope", f"{server.url}/neither"))
-    assert "envbox lock" in caught.value.hint
+    assert "envbox update" in caught.value.hint
     assert len(server.requests) == 2
 
 

@@ -94,7 +94,7 @@ def test_that_they_are_gone_is_told_with_their_day_and_what_to_do(
     moved_on(world)
     with pytest.raises(NotThere, match=r"trixie.* of 2025-11-01 is no longer to be had") as failure:
         APT.reopen_archive(lock, workshop(tmp_path / "second"))
-    assert "envbox lock" in failure.value.hint
+    assert "envbox update" in failure.value.hint
 
 
 def test_a_cache_has_all_of_them(world: DebianWorld, server: Server, tmp_path: Path) -> None:

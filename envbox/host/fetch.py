@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 _LOOKUPS = 4  # attempts at a name that cannot be looked up, so that a machine without network is told soon
 _HEADWAY = 1 << 20  # bytes after which a cut connection does not count as one more failed attempt
 _NETWORK_HINT = "check the network, and the proxy if http_proxy or https_proxy is set; then run the same command again"
-_GONE_HINT = "the archive has moved on: run `envbox update` to lock what it holds now, or name a source that still has it"
+_GONE_HINT = (
+    "the archive has moved on: run `envbox update` to lock what it holds now, or name one of `sources` that has it"
+)
 _MISMATCH_HINT = "an archive in the middle of an update mends itself soon; if this stays, run `envbox update`"
 
 Result = TypeVar("Result")

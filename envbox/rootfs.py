@@ -19,14 +19,16 @@ from envbox.plan import Plan, Step, make_plan, repositories_of, with_recorded
 from envbox.store import difference
 from envbox.store.layers import Layers
 from envbox.store.normalise import Times, normalise
+from envbox.store.normalise_table import ROWS, ROWS_OF_STEPS
 from envbox.store.stack import Stack
 from envbox.store.verify import check_trees
 from envbox.store.work import exclusive, seal, sweep, work_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from envbox.lock import Lock
+    from envbox.store.normalise_table import Row
     from envbox.values import Artifact, Digest
     from envbox.workshop import Workshop
 
@@ -205,7 +207,7 @@ class _Builder:
         detail = partial(self._reporter.detail, step.key)
         steps.run_step(self._lock.steps[step.index], sandbox, self._workshop.blobs, log, detail)
         os.unlink(log)
-        return self._put_upper(sandbox, started)
+        return self._put_upper(sandbox, started, ROWS_OF_STEPS)
 
     def _log(self, step: Step) -> str:
         """Where the step's log goes, none being there of an earlier try."""
@@ -214,10 +216,10 @@ class _Builder:
             os.unlink(log)
         return log
 
-    def _put_upper(self, sandbox: BuildSandbox, started: float) -> Digest:
+    def _put_upper(self, sandbox: BuildSandbox, started: float, rows: Sequence[Row] = ROWS) -> Digest:
         folder = os.path.join(sandbox.work, "layer")
         os.makedirs(folder)
-        entries = normalise(sandbox.upper, sandbox.owners(), Times(sandbox.epoch, started))
+        entries = normalise(sandbox.upper, sandbox.owners(), Times(sandbox.epoch, started), rows)
         os.rename(sandbox.upper, os.path.join(folder, "tree"))
         return self._layers.put(folder, entries)
 

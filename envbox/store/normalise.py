@@ -15,7 +15,7 @@ from envbox.store.normalise_table import ROWS, Row
 from envbox.store.removal import remove_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from envbox.store.manifest import Entry
 
@@ -30,9 +30,11 @@ class Times(NamedTuple):
     started: float
 
 
-def normalise(tree: str, owners: Mapping[str, tuple[int, int]], times: Times) -> list[Entry]:
+def normalise(
+    tree: str, owners: Mapping[str, tuple[int, int]], times: Times, rows: Sequence[Row] = ROWS
+) -> list[Entry]:
     """Apply the table to the upper folder of a build; returns its entries."""
-    for row in ROWS:
+    for row in rows:
         _apply(tree, row, times.epoch)
     entries = [_clamped(entry, times) for entry in manifest.scan(tree, owners)]
     for entry in reversed(entries):

@@ -97,3 +97,6 @@ ROWS = (
     Row("etc/ssl/certs/java/cacerts", "each certificate with the time it was added", _redated),
 )
 """In this order: a row may speak of what those before it removed."""
+
+ROWS_OF_STEPS = tuple(row for row in ROWS if row.reason is not _DATA)
+"""For what a step of the project's own leaves: a server's data that it makes is meant."""

@@ -58,7 +58,8 @@ def test_a_step_makes_a_layer_of_what_it_writes(served: tuple[Case, str]) -> Non
     case, download = served
     folder(case, "tool")
     run = (
-        "tar -xf /inputs/model.tar.gz -C /opt\n/inputs/tool/run.sh\nchown -R 33:33 /opt/tool\ntest -L /inputs/tool/link"
+        "tar -xf /inputs/model.tar.gz -C /opt\n/inputs/tool/run.sh\nchown -R 33:33 /opt/tool\ntest -L /inputs/tool/link\n"
+        "mkdir -p /var/lib/mysql; echo ours >/var/lib/mysql/seed"  # which no package may leave
     )
     case.spec(more=step("model", run, download, '{ path = "tool" }'))
     case.envbox("lock")
@@ -66,6 +67,7 @@ def test_a_step_makes_a_layer_of_what_it_writes(served: tuple[Case, str]) -> Non
     entries = case.entries()
     assert (entries["opt/tool/data"].uid, entries["opt/tool/data"].gid) == (33, 33)
     assert "inputs" not in entries
+    assert "var/lib/mysql/seed" in entries
     lock = case.read_lock()
     assert [(part.name, part.source) for part in lock.steps[0].inputs] == [
         ("model.tar.gz", f"{case.server.url}/model.tar.gz"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
+import threading
 from dataclasses import dataclass
 from functools import partial as bound
 from typing import TYPE_CHECKING, TypeVar
 
 from envbox.errors import ArtifactMismatch, NetworkFailed
 from envbox.host import local
-from envbox.host.connection import Connections, interrupt, range_start
 from envbox.host.crew import Cancellation, Crew
 from envbox.host.hosts import Hosts
 from envbox.host.partial import CutShort, Partial, WrongBytes
@@ -18,6 +18,7 @@ from envbox.host.place import Again, Elsewhere, LocalFile, Place, host_of, shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from envbox.host.connection import Connections
     from envbox.report import Reporter
     from envbox.values import Digest
 
@@ -57,14 +58,26 @@ class Fetcher:
         self._at_once = connections
         self._attempts = attempts
         self._backoff = backoff
-        self._connections = Connections(connections, stall)
+        self._stall = stall
+        self._made: Connections | None = None
+        self._making = threading.Lock()
         self._hosts = Hosts()
 
     def __enter__(self) -> Fetcher:  # noqa: PYI034 - Self is newer than Python 3.10
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connections.close()
+        if self._made:
+            self._made.close()
+
+    @property
+    def _connections(self) -> Connections:
+        # Imported here: a command that finds everything in the store would pay 40 ms for it.
+        from envbox.host.connection import Connections
+
+        with self._making:
+            self._made = self._made or Connections(self._at_once, self._stall)
+            return self._made
 
     def get(self, place: Place, *, limit: int = 64 << 20, headers: Mapping[str, str] | None = None) -> bytes:
         """A whole small document. Raises NotThere where the place has none, NetworkFailed otherwise."""
@@ -151,6 +164,8 @@ class Fetcher:
         return None
 
     def _attempt(self, url: str, partial: Partial, cancellation: Cancellation) -> None:
+        from envbox.host.connection import interrupt, range_start
+
         self._hosts.wait(url, cancellation)
         headers = {"Range": f"bytes={partial.offset}-"} if partial.offset else {}
         with self._connections.open(url, headers) as response:

@@ -13,7 +13,6 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from envbox.errors import ArtifactHostile, BuildFailed, NetworkFailed, Unsatisfiable
 from envbox.formats import toml
-from envbox.host.connection import trusted_certificates
 from envbox.libraries.uv import UV, executable
 from envbox.lock import LibrarySet
 from envbox.sandbox.spec import Mount
@@ -158,6 +157,13 @@ def _known(wheel: Artifact) -> str:
     return f"\n[[packages]]\nname = {name}\nversion = {version}\nwheels = [{place}]\n"
 
 
+def _trusted_certificates() -> str:
+    # Imported here: it brings all that a download takes, which an installation does without.
+    from envbox.host.connection import trusted_certificates
+
+    return trusted_certificates()
+
+
 def _network_files() -> list[Mount]:
     mounts = [
         Mount(
@@ -169,7 +175,7 @@ def _network_files() -> list[Mount]:
         )
     ]
     mounts.append(Mount("bind", "/etc/hosts", source="/etc/hosts", access="read", optional=True))
-    certificates = trusted_certificates()
+    certificates = _trusted_certificates()
     if certificates:
         mounts.append(Mount("bind", "/run/envbox-certificates.pem", source=certificates, access="read", optional=True))
     return mounts
@@ -177,7 +183,7 @@ def _network_files() -> list[Mount]:
 
 def _network_environment() -> Mapping[str, str]:
     passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
-    if trusted_certificates():
+    if _trusted_certificates():
         passed["SSL_CERT_FILE"] = "/run/envbox-certificates.pem"
     return passed
 

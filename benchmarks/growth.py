@@ -122,7 +122,7 @@ def _layer(bench: _Bench, number: int) -> Path:
 def _sessions(bench: _Bench, base: Project) -> list[Row]:
     rows = []
     for count in COUNTS_AT_ONCE:
-        rows.append(_at_once(count, [base] * count, ["run", "--", "true"]))
+        rows.append(_at_once(bench, count, [base] * count, ["run", "--", "true"]))
         bench.tell(f"growth: {count} sessions at once")
     return rows
 
@@ -159,7 +159,7 @@ def _builds(bench: _Bench) -> list[Row]:
     for count in COUNTS_AT_ONCE:
         before = bench.built()
         made = [Project(bench.work / f"sharing-{number}", bench.store) for number in range(count)]
-        rows.append(_at_once(count, made, ["build"]))
+        rows.append(_at_once(bench, count, made, ["build"]))
         bench.discard(sorted(bench.built() - before))
         bench.tell(f"growth: {count} builds at once")
     return rows
@@ -175,14 +175,15 @@ def _seconds(made: Project, arguments: Sequence[str]) -> float:
     return seconds
 
 
-def _at_once(count: int, projects: Sequence[Project], arguments: Sequence[str]) -> Row:
+def _at_once(bench: _Bench, count: int, projects: Sequence[Project], arguments: Sequence[str]) -> Row:
     began = time.perf_counter()
     processes = [_start(made, arguments) for made in projects]
-    for process in processes:
-        process.communicate()
+    errors = [process.communicate()[1] for process in processes]
     seconds = time.perf_counter() - began
-    failed = sum(process.returncode != 0 for process in processes)
-    return {"count": count, "all": seconds, "a second": count / seconds, "failed": failed}
+    failed = [error for process, error in zip(processes, errors, strict=True) if process.returncode != 0]
+    for error in failed:
+        bench.tell(f"growth: one of {count} failed:\n{error.decode(errors='replace')}")
+    return {"count": count, "all": seconds, "a second": count / seconds, "failed": len(failed)}
 
 
 def _start(made: Project, arguments: Sequence[str]) -> subprocess.Popen[bytes]:

@@ -171,7 +171,8 @@ def check_store_filesystem(path: str, root: str = "/") -> FileSystem:
 
 def _try_attributes(path: str, kind: str) -> None:
     try:
-        with tempfile.NamedTemporaryFile(dir=path, prefix=".envbox-probe-") as file:
+        # Without a name, so that neither another envbox nor the next one after a crash finds it in the store.
+        with tempfile.TemporaryFile(dir=path, prefix=".envbox-probe-") as file:
             try:
                 os.setxattr(file.fileno(), "user.envbox", b"1")
             except OSError as error:

@@ -41,6 +41,7 @@ FOLDERS = (
 )
 
 
+_PROBE = ".envbox-probe-"  # for a moment, where a file system knows no files without a name
 _NAMES = frozenset(folder.partition("/")[0] for folder in FOLDERS)
 
 
@@ -87,7 +88,8 @@ class Store:
     def _check_is_ours(self) -> None:
         """A folder that others use must not have its permissions changed."""
         shared = os.stat(self.root).st_mode & stat.S_IWOTH
-        if shared or set(os.listdir(self.root)) - _NAMES:
+        others = {name for name in os.listdir(self.root) if not name.startswith(_PROBE)} - _NAMES
+        if shared or others:
             raise StoreFailed(
                 f"{self.root} {'is writable by everybody' if shared else 'holds other things'}: it cannot be a store",
                 hint="set ENVBOX_STORE to a folder of your own that is empty or not there yet",

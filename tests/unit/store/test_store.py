@@ -3,6 +3,7 @@ import os
 import pytest
 
 from envbox.errors import StoreFailed
+from envbox.host.probe import check_store_filesystem
 from envbox.store.store import Store
 
 
@@ -25,6 +26,18 @@ def test_a_folder_with_other_things_is_left_as_it_is(tmp_path):
         Store(str(tmp_path)).prepare()
     assert os.stat(tmp_path).st_mode & 0o777 == 0o755
     assert os.listdir(tmp_path) == ["thesis.tex"]
+
+
+def test_what_another_envbox_tries_the_file_system_with_is_no_other_thing(tmp_path):
+    (tmp_path / ".envbox-probe-abc").write_text("")
+    assert Store(str(tmp_path)).prepare().root == str(tmp_path)
+
+
+def test_trying_the_file_system_leaves_no_name_in_the_store_while_it_lasts(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(os, "setxattr", lambda *_: seen.append(os.listdir(tmp_path)))
+    check_store_filesystem(str(tmp_path))
+    assert seen == [[]]
 
 
 def test_a_folder_that_everybody_writes_is_left_as_it_is(tmp_path):

@@ -105,6 +105,27 @@ SETS: dict[str, tuple[DebRecipe, ...]] = {
             fields={"Pre-Depends": "a-first"},
         ),
     ),
+    "diverts-what-only-it-has": (
+        DebRecipe(
+            "diverter",
+            files={"usr/share/help/help.txt": "mine\n"},
+            scripts=divert(
+                "dpkg-divert --package diverter --divert /usr/share/help/help.txt.tiny --rename --add /usr/share/help/help.txt"
+            ),
+        ),
+    ),
+    "removes-its-own-before-it-is-there": (
+        DebRecipe(
+            "remover",
+            files={
+                "usr/share/doc/remover": Link("base-files"),
+                "usr/share/remover/a": "a",
+                "usr/share/remover/deep/b": File(b"b", 0o600, (0, 8), ("root", "mail")),
+                "lib/remover/c": "c",
+            },
+            scripts=divert("rm -rf /usr/share/doc/remover /usr/share/remover /lib/remover"),
+        ),
+    ),
     "statoverride": (
         DebRecipe(
             "strict",

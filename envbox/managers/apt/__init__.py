@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["Apt"]
 
 
-_PACKAGES = "/run/envbox-packages"
-
-
 class Apt:
     """The `apt` manager (see `envbox.managers.manager.Manager`)."""
 
@@ -121,7 +118,7 @@ class Apt:
         stage = os.path.join(sandbox.work, "preinst")
         preinst.stage(stage, packages)
         mounts = [Mount("bind", preinst.STAGE, source=stage, access="read")]
-        mounts += [Mount("bind", _PACKAGES, source=root, access="read")] if late else []
+        mounts.append(Mount("bind", preinst.PACKAGES, source=root, access="read"))
         scripts = configured.write_scripts(sandbox.work, rewritten(lambda path: _script(group, packages, path)))
         mounts += [Mount("bind", f"/{path}", source=source, access="read") for path, source in scripts]
         box = sandbox.with_mounts(*mounts)
@@ -153,7 +150,9 @@ def _late_files(group: GroupWork, packages: Sequence[PackageTree], root: str) ->
     """Path -> source inside the sandbox, of files that a preinst script has to make room for."""
     if not any(package.diverts for package in packages):
         return {}
-    return {path: place.source.replace(root, _PACKAGES, 1) for path, place in _farm(group, packages).late.items()}
+    return {
+        path: place.source.replace(root, preinst.PACKAGES, 1) for path, place in _farm(group, packages).late.items()
+    }
 
 
 def _automatic(packages: Sequence[PackageTree], group: GroupWork) -> list[tuple[str, str]]:

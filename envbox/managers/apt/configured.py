@@ -68,13 +68,9 @@ def seeds(commands: str) -> dict[str, str]:
 
 
 def script(packages: Sequence[PackageTree], late: Mapping[str, str], fired: Sequence[tuple[str, str]]) -> str:
-    """The commands that configure unpacked `packages`, for the root's own sh.
-
-    `late` files (path -> their source inside the sandbox) are put where the preinst scripts have made room for them.
-    """
+    """The commands that configure unpacked `packages`, for the root's own sh; `late` as for `preinst.commands`."""
     lines = ["set -e", "cd /", *_LIMITS, *_OVERRIDES]
-    lines += preinst.commands(packages)
-    lines += [f"cp -a {shlex.quote(source)} {shlex.quote('/' + path)}" for path, source in sorted(late.items())]
+    lines += preinst.commands(packages, late)
     lines += [f"dpkg-trigger --no-await --by-package={shlex.quote(by)} {shlex.quote(name)}" for name, by in fired]
     lines.append("dpkg --force-unsafe-io --configure --pending")
     lines.append("dpkg --force-unsafe-io --triggers-only --pending")

@@ -12,14 +12,24 @@ from envbox.managers.apt.package_tree import INFO
 from envbox.managers.apt.unpacked import link_or_copy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from envbox.managers.apt.package_tree import PackageTree
 
 STAGE = "/run/envbox-preinst"
 """Where the folder that `stage` fills is mounted."""
+PACKAGES = "/run/envbox-packages"
+"""Where the folder of all package trees is mounted."""
 _CONTROL = f"/{database.ADMIN}/tmp.ci"  # where dpkg keeps the control archive of what it installs
 _HIDDEN_LIST = "/run/envbox-list"
+_RESTORE = (
+    "restore() {",
+    "  while read -r path; do",
+    '    if [ -e "$path" ] || [ -L "$path" ] || grep -qxF -e "$path" /var/lib/dpkg/diversions; then continue; fi',
+    '    if [ -e "$2$path" ] || [ -L "$2$path" ]; then cp -a "$2$path" "$path"; else cp -a "$2/usr$path" "$path"; fi',
+    '  done <"$1"',
+    "}",
+)
 
 
 def stage(folder: str, packages: Sequence[PackageTree]) -> None:
@@ -34,14 +44,31 @@ def stage(folder: str, packages: Sequence[PackageTree]) -> None:
             file.write(package.control)
 
 
-def commands(packages: Sequence[PackageTree]) -> list[str]:
-    """Shell commands that run all preinst scripts, the staged ones being at STAGE."""
-    lines = [line for package in _with_script(preinst_order(packages)) for line in _commands(package)]
-    return [*lines, f"rm {_CONTROL}"] if lines else []
+def commands(packages: Sequence[PackageTree], late: Mapping[str, str]) -> list[str]:
+    """Shell commands that run all preinst scripts, the staged ones being at STAGE.
+
+    `late` files (path -> their source inside the sandbox) are put where the scripts have made room for them. Whatever
+    of its own package a script removed is there again at the end, as if unpacked after it.
+    """
+    scripted = preinst_order(_with_script(packages))
+    lines = [line for package in scripted for line in _commands(package, late)]
+    lines += [f"cp -a {shlex.quote(source)} {shlex.quote('/' + path)}" for path, source in sorted(late.items())]
+    if scripted:
+        lines += [f"rm {_CONTROL}", *_RESTORE]
+        lines += [f"restore {_listing(package)} {_tree(package)}" for package in scripted]
+    return lines
 
 
 def _with_script(packages: Sequence[PackageTree]) -> list[PackageTree]:
     return [package for package in packages if "preinst" in package.scripts]
+
+
+def _listing(package: PackageTree) -> str:
+    return f"/{_prefix(package)}list"
+
+
+def _tree(package: PackageTree) -> str:
+    return f"{PACKAGES}/{os.path.basename(package.folder)}/tree"
 
 
 def _prefix(package: PackageTree) -> str:
@@ -53,7 +80,7 @@ def _control_files(package: PackageTree) -> list[str]:
     return [e.path for e in package.entries if e.path.startswith(prefix) and e.path != f"{prefix}list"]
 
 
-def _commands(package: PackageTree) -> list[str]:
+def _commands(package: PackageTree, late: Mapping[str, str]) -> list[str]:
     """As dpkg does it: out of the folder in which debconf looks for whose questions are asked, and for their texts."""
     variables = {
         "DPKG_MAINTSCRIPT_PACKAGE": package.name,
@@ -65,16 +92,18 @@ def _commands(package: PackageTree) -> list[str]:
     }
     assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
     words = f"{package.name}: its preinst script failed"
-    # dpkg-divert moves no file that is listed as the diverting package's own, which it is not until after the script.
-    listing = f"/{_prefix(package)}list"
-    hide = [f"mv {listing} {_HIDDEN_LIST}"] if package.diverts else []
-    show = [f"mv {_HIDDEN_LIST} {listing}"] if package.diverts else []
+    # dpkg-divert moves no file that is listed as the diverting package's own: only others' files are in its way.
+    listing, expected = _listing(package), [path for path in late if late[path].startswith(f"{_tree(package)}/")]
+    names = [name for path in sorted(expected) for name in (f"/{path}", f"/{path.removeprefix('usr/')}")]
+    words_of_grep = " ".join(f"-e {shlex.quote(name)}" for name in names)
+    hide = [f"mv {listing} {_HIDDEN_LIST}", f"grep -vxF {words_of_grep} {_HIDDEN_LIST} >{listing} || true"]
+    show = [f"mv {_HIDDEN_LIST} {listing}"]
     return [
         f"echo {shlex.quote('Preparing ' + package.name + ' ...')}",
-        *hide,
+        *(hide if expected else []),
         f"ln -sfn {shlex.quote(f'{STAGE}/{package.info_name}')} {_CONTROL}",
         f"{assignments} {_CONTROL}/preinst install || {{ echo {shlex.quote(words)} >&2; exit 1; }}",
-        *show,
+        *(show if expected else []),
     ]
 
 

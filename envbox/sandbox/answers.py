@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from envbox.sandbox.watch import Watch
 
 
+_ACCESS_LISTS = b"system.posix_acl_"  # name users that are not there: said to be set, and not kept
+
+
 class Answers:
     """Made in a process that has the callers' mount namespace and root. `earlier`: what `records` wrote before."""
 
@@ -40,6 +43,8 @@ class Answers:
             confirm()
             self._lookup.write(process, arguments[0], kernel.name())
             return True
+        if name in {"setxattr", "lsetxattr", "fsetxattr"}:
+            return self._text(process, arguments[1]).startswith(_ACCESS_LISTS)
         if name in {"execve", "execveat", "chroot"}:
             self._take_note(name, process, arguments)
             return False

@@ -27,6 +27,10 @@ _STATUS = {
     AARCH64: {79: "newfstatat", 80: "fstat", 291: "statx"},
 }
 _KERNEL = {X86_64: {63: "uname"}, AARCH64: {160: "uname"}}
+_ATTRIBUTES = {
+    X86_64: {188: "setxattr", 189: "lsetxattr", 190: "fsetxattr"},
+    AARCH64: {5: "setxattr", 6: "lsetxattr", 7: "fsetxattr"},
+}
 # What may give a process another program or another root.
 _CHANGES = {
     X86_64: {59: "execve", 322: "execveat", 161: "chroot"},
@@ -56,7 +60,13 @@ def supported() -> bool:
 def calls() -> dict[int, str]:
     """Number -> name of the calls that are asked about."""
     architecture = NATIVE[_machine()]
-    return {**_OWNERSHIP[architecture], **_STATUS[architecture], **_CHANGES[architecture], **_KERNEL[architecture]}
+    return {
+        **_OWNERSHIP[architecture],
+        **_STATUS[architecture],
+        **_CHANGES[architecture],
+        **_KERNEL[architecture],
+        **_ATTRIBUTES[architecture],
+    }
 
 
 def program(first_unwatched: int) -> bytes:
@@ -65,7 +75,7 @@ def program(first_unwatched: int) -> bytes:
     Nobody is asked about the owner that a file is said to have from the address `first_unwatched` on, if not 0.
     """
     architecture = NATIVE[_machine()]
-    asked = (*_OWNERSHIP[architecture], *_CHANGES[architecture], *_KERNEL[architecture])
+    asked = (*_OWNERSHIP[architecture], *_CHANGES[architecture], *_KERNEL[architecture], *_ATTRIBUTES[architecture])
     rows = on_numbers(asked, returns(NOTIFY))
     rows += on_numbers(tuple(_STATUS[architecture]), from_below(first_unwatched, NOTIFY))
     rows += on_numbers(_IDENTITY[architecture] + _DURABILITY[architecture], returns(ERROR))

@@ -200,3 +200,19 @@ def test_a_layer_that_does_not_reproduce_is_told_with_the_file_that_differs(case
     case.envbox("build")
     case.envbox("gc")
     assert not any(Path(tree).exists() for tree in trees)
+
+
+@both
+def test_an_access_list_for_a_user_of_the_environment_does_not_fail_and_is_not_kept(case: Case) -> None:
+    # acl(5): version 2, then owner, group, group 4 by its number, mask and others, each with read and execute.
+    rows = "".join(f"{tag:02x}00{mode:02x}00{number}" for tag, mode, number in (
+        (1, 7, "ffffffff"), (4, 5, "ffffffff"), (8, 5, "04000000"), (16, 5, "ffffffff"), (32, 5, "ffffffff"),
+    ))  # fmt: skip
+    script = (
+        f"mkdir /var/lib/listed\n"
+        f'perl -e \'$list = pack("H*", "02000000{rows}"); $name = "system.posix_acl_access"; $path = "/var/lib/listed";'
+        " $number = `uname -m` =~ /x86_64/ ? 188 : 5;"
+        " exit(syscall($number, $path, $name, $list, length $list, 0) == 0 ? 0 : 1)'\n"
+    )
+    case.install(postinst(script))
+    assert case.entries()["var/lib/listed"].mode == 0o755

@@ -18,6 +18,7 @@ STATUS = {"x86_64": (4, 5, 6, 262, 332), "aarch64": (79, 80, 291)}
 STARTS = {"x86_64": (59, 322, 161), "aarch64": (221, 281, 51)}
 OWNERSHIP = {"x86_64": (92, 93, 94, 260), "aarch64": (54, 55)}
 KERNEL = {"x86_64": (63,), "aarch64": (160,)}
+ATTRIBUTES = {"x86_64": (188, 189, 190), "aarch64": (5, 6, 7)}
 
 
 def program(machine: str, border: int) -> bytes:
@@ -34,14 +35,16 @@ def test_who_is_told_an_owner_depends_on_where_the_call_comes_from(machine: str,
         expected = ALLOW if address >= BORDER else NOTIFY
         assert decide(filter_, architecture, number, (), address) == expected
         assert decide(program(machine, 0), architecture, number, (), address) == NOTIFY
-    for number in (*STARTS[machine], *OWNERSHIP[machine], *KERNEL[machine]):
+    for number in (*STARTS[machine], *OWNERSHIP[machine], *KERNEL[machine], *ATTRIBUTES[machine]):
         assert decide(filter_, architecture, number, (), address) == NOTIFY
 
 
 @pytest.mark.parametrize("machine", sorted(seccomp.NATIVE))
 def test_every_call_that_is_asked_about_has_a_name(machine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fake_root, "_machine", lambda: machine)
-    assert sorted(fake_root.calls()) == sorted(STATUS[machine] + STARTS[machine] + OWNERSHIP[machine] + KERNEL[machine])
+    assert sorted(fake_root.calls()) == sorted(
+        STATUS[machine] + STARTS[machine] + OWNERSHIP[machine] + KERNEL[machine] + ATTRIBUTES[machine]
+    )
 
 
 @pytest.mark.parametrize("bits", [39, 42, 47, 48])

@@ -27,6 +27,7 @@ _ENVIRONMENT = {
     "TERM": "dumb",
     "DEBIAN_FRONTEND": "noninteractive",
     "DEBCONF_NONINTERACTIVE_SEEN": "true",
+    "FORCE_SOURCE_DATE": "1",  # TeX takes the time from SOURCE_DATE_EPOCH only if told so
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from envbox.formats import jks
+from envbox.formats import jks, listings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +38,7 @@ def _redated(content: bytes, epoch: int) -> bytes:
 
 _BEFORE = "the state before the last change, which depends on what was changed last"
 _LOCK = "a lock file, there if some program took the lock"
+_UNSORTED = "in the order of the file system"
 _DATED = "says when something was done"
 _SECRET = "a private key that every copy of the environment would share"  # noqa: S105 - a reason, not a secret
 _OWN = "an identity of one machine"
@@ -50,7 +51,7 @@ ROWS = (
     Row("var/log/alternatives.log", _DATED),
     Row("var/log/bootstrap.log", _DATED),
     Row("var/log/apt/*", _DATED),
-    Row("var/log/fontconfig.log", "in the order of the file system"),
+    Row("var/log/fontconfig.log", _UNSORTED),
     Row("var/lib/dpkg/*-old", _BEFORE),
     Row("var/lib/dpkg/lock", _LOCK),
     Row("var/lib/dpkg/lock-frontend", _LOCK),
@@ -74,6 +75,9 @@ ROWS = (
     Row("etc/ssl/certs/ssl-cert-snakeoil.pem", "goes with its private key"),
     Row("etc/ssl/certs/*", "a hash of what is gone", link="*ssl-cert-snakeoil.pem"),
     Row("etc/nvme/hostid", _OWN),
+    Row("etc/bind/rndc.key", _SECRET),
+    Row("etc/munge/munge.key", _SECRET),
+    Row("etc/iscsi/initiatorname.iscsi", _OWN),
     Row("etc/nvme/hostnqn", _OWN),
     Row("var/lib/mysql/*", _DATA),
     Row("var/lib/postgresql/*", _DATA),
@@ -89,11 +93,21 @@ ROWS = (
     Row("var/lib/systemd/catalog/database", "differs from build to build in Ubuntu"),
     Row("etc/console-setup/cached_*", _DATED),
     Row("usr/share/info/dir.old", _BEFORE),
+    Row("var/lib/sgml-base/*.old", _BEFORE),
+    Row("etc/.git", "etckeeper's history of a build"),
+    Row("etc/.etckeeper", "goes with the history"),
+    Row("usr/share/emacs/site-lisp/elpa/*/Install.log.gz", _DATED),
+    Row("var/lib/texmf/web2c/*/*.log", _DATED),
+    Row("var/lib/texmf/web2c/*.log", _DATED),
+    Row("var/lib/texmf/web2c/lua*tex/*.fmt", "Lua's tables in a random order; mktexfmt makes it when first used"),
     Row("run/*", _SCRATCH),
     Row("tmp/*", _SCRATCH),
     Row("root/.cache", "what tools keep for later"),
     Row("etc/machine-id", "must be there; empty, each machine gets its own (machine-id(5))", _nothing),
     Row("var/lib/dpkg/triggers/Unincorp", "without it the next dpkg activates every trigger there is", _nothing),
+    Row("var/lib/texmf/updmap.cfg-*", _UNSORTED, listings.sorted_configuration),
+    Row("var/lib/texmf/fmtutil.cnf-*", _UNSORTED, listings.sorted_configuration),
+    Row("var/lib/texmf/ls-R*", _UNSORTED, listings.sorted_folders),
     Row("etc/ssl/certs/java/cacerts", "each certificate with the time it was added", _redated),
 )
 """In this order: a row may speak of what those before it removed."""

@@ -66,6 +66,9 @@ LEFT = {
     "etc/ssl/certs/ssl-cert-snakeoil.pem": None,
     "etc/ssl/certs/0123abcd.0 -> ssl-cert-snakeoil.pem": None,
     "etc/nvme/hostid": None,
+    "etc/bind/rndc.key": None,
+    "etc/munge/munge.key": None,
+    "etc/iscsi/initiatorname.iscsi": None,
     "etc/nvme/hostnqn": None,
     "var/lib/mysql/ib_logfile0": None,
     "var/lib/postgresql/17": None,
@@ -81,6 +84,13 @@ LEFT = {
     "var/lib/systemd/catalog/database": None,
     "etc/console-setup/cached_setup_keyboard.sh": None,
     "usr/share/info/dir.old": None,
+    "var/lib/sgml-base/supercatalog.old": None,
+    "etc/.git": None,
+    "etc/.etckeeper": None,
+    "usr/share/emacs/site-lisp/elpa/magit-4.3.5/Install.log.gz": None,
+    "var/lib/texmf/web2c/pdftex/latex.log": None,
+    "var/lib/texmf/web2c/updmap.log": None,
+    "var/lib/texmf/web2c/luahbtex/lualatex.fmt": None,
     "run/utmp": None,
     "tmp/.X0-lock": None,
     "root/.cache": None,
@@ -117,8 +127,26 @@ def test_what_a_build_leaves_behind_is_settled_and_would_not_be_without_its_row(
             assert planted.read_bytes() == content
 
 
+UNSORTED = {
+    "var/lib/texmf/updmap.cfg-DEBIAN": (
+        b"### made\n# by\n###\nMap b\n# c\nMap a\n",
+        b"### made\n# by\n###\n# c\nMap a\nMap b\n",
+    ),
+    "var/lib/texmf/fmtutil.cnf-TEXLIVEDIST": (b"###\n###\nb x\n#! c\na x\n", b"###\n###\n#! c\na x\nb x\n"),
+    "var/lib/texmf/ls-R": (b"% head\n\n./b:\nz\ny\n\n./:\n.:\nb\na\n", b"% head\n\n./:\n.:\na\nb\n\n./b:\ny\nz\n"),
+}
+
+
+@pytest.mark.parametrize("path", UNSORTED)
+def test_lists_are_in_the_order_of_names(tmp_path, path):
+    before, after = UNSORTED[path]
+    list_ = make(tmp_path, path, before)
+    settle(tmp_path)
+    assert list_.read_bytes() == after
+
+
 def test_every_row_is_tested():
-    paths = [what.partition(" -> ")[0] for what in LEFT] + [DATED]
+    paths = [*(what.partition(" -> ")[0] for what in LEFT), *UNSORTED, DATED]
     idle = [row.pattern for row in ROWS if not any(fnmatch.fnmatchcase(path, row.pattern) for path in paths)]
     assert idle == []
 

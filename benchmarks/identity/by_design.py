@@ -31,6 +31,14 @@ ROWS = (
         "fontconfig drops caches of younger folders (#864082)",
     ),
     Row(OTHER, "etc/apt/apt.conf.d/02autoremove-postgresql", "names the release of the cluster, which is not there"),
+    Row(
+        OTHER,
+        "usr/lib/python3/dist-packages/apt_listchanges/__pycache__/*",
+        "as above: its questions are asked before it is configured",
+    ),
+    Row(OTHER, "usr/share/info/dir", "in the order of installation, which is by name here"),
+    Row(OTHER, "var/cache/man/index.db", "pages of alternatives as they were when man-db first looked"),
+    Row(OTHER, "var/lib/dpkg/info/littler.list", "r-cran-littler has the same link: whose it is depends on the order"),
     Row(OTHER, "var/lib/ghc/package.conf.d/package.cache", "in the order of the file system, which is by name here"),
     Row(OTHER, "usr/share/python3/debpython/__pycache__/*", "dated, or by hash, after which script imports it first"),
 )

@@ -34,7 +34,8 @@ if library:
     from envbox.sandbox.spec import Mount
     build_sandbox._MOUNTS += (Mount("bind", "/run/faketime.so", library, access="read"),)
     build_sandbox._ENVIRONMENT.update(
-        LD_PRELOAD="/run/faketime.so", FAKETIME=f"+{shift:.0f}", NO_FAKE_STAT="1", FAKETIME_DONT_FAKE_MONOTONIC="1"
+        LD_PRELOAD="/run/faketime.so", FAKETIME=f"+{shift:.0f}", NO_FAKE_STAT="1", FAKETIME_DONT_FAKE_MONOTONIC="1",
+        FAKETIME_SKIP_CMDS="rndc-confgen",  # its allocator and libfaketime wait for each other
     )
 from envbox.__main__ import main
 sys.exit(main())
@@ -73,6 +74,7 @@ def usual(person: Person, parent: Path) -> Conditions:
         "umask": "022",
         "time zone, language": "UTC, C.UTF-8",
         "host name": os.uname().nodename,
+        "kernel release": os.uname().release,
         "processors": str(len(os.sched_getaffinity(0))),
         "store's path": f"{parent}/store",
         "clock": "the machine's",
@@ -92,12 +94,14 @@ def odd(person: Person, parent: Path) -> Conditions:
         name = 'hostname elsewhere.example.org && exec "$@"'
         identity = ["setpriv", f"--reuid={person.uid}", f"--regid={person.uid}", "--clear-groups"]
         wrapper = ["unshare", "--uts", "sh", "-c", name, "sh", *identity, *wrapper]
+    wrapper += ["setarch", "--uname-2.6"]
     told = {
         "user": f"uid {person.uid}, without subordinate ids",
         "file system": file_system(parent),
         "umask": "077",
         "time zone, language": "Asia/Seoul, tr_TR.UTF-8",
         "host name": "elsewhere.example.org" if privileged else "not varied: needs root",
+        "kernel release": _output("setarch", "--uname-2.6", "uname", "-r"),
         "processors": "1",
         "store's path": f"{deep}/store",
         "clock": f"{_SHIFT // 86400} days ahead; " + _clock_of_scripts(),
@@ -117,10 +121,11 @@ def _clock_of_scripts() -> str:
 
 def file_system(path: Path) -> str:
     """The type of the file system that `path` is on."""
-    command = ["stat", "--file-system", "--format=%T", str(path)]
-    return (
-        subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip().replace("ext2/ext3", "ext4")
-    )
+    return _output("stat", "--file-system", "--format=%T", str(path)).replace("ext2/ext3", "ext4")
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @contextlib.contextmanager

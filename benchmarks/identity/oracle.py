@@ -76,6 +76,7 @@ def installed(lock: Lock, blobs: Path, work: Path, see: See = lambda _path, _fac
     environment = {
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         "SOURCE_DATE_EPOCH": str(lock.epoch),
+        "FORCE_SOURCE_DATE": "1",
         "TMPDIR": str(temporary),
         "LC_ALL": "C.UTF-8",
         "TZ": "UTC",

@@ -105,6 +105,7 @@ ROWS = (
     Row("root/.cache", "what tools keep for later"),
     Row("etc/machine-id", "must be there; empty, each machine gets its own (machine-id(5))", _nothing),
     Row("var/lib/dpkg/triggers/Unincorp", "without it the next dpkg activates every trigger there is", _nothing),
+    Row("var/lib/texmf/web2c/tex/*.fmt", "Knuth's TeX tells its date by the clock; mktexfmt makes it when first used"),
     Row("var/lib/texmf/updmap.cfg-*", _UNSORTED, listings.sorted_configuration),
     Row("var/lib/texmf/fmtutil.cnf-*", _UNSORTED, listings.sorted_configuration),
     Row("var/lib/texmf/ls-R*", _UNSORTED, listings.sorted_folders),

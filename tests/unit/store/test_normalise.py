@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from envbox.store import normalise as subject
 from envbox.store.normalise import Times, normalise
 from envbox.store.normalise_table import ROWS
 
@@ -14,8 +13,8 @@ EPOCH = 1_000_000_000
 DATED = "etc/ssl/certs/java/cacerts"
 
 
-def settle(tree, started=None):
-    return normalise(str(tree), {}, Times(EPOCH, time.time() if started is None else started))
+def settle(tree, started=None, rows=ROWS):
+    return normalise(str(tree), {}, Times(EPOCH, time.time() if started is None else started), rows)
 
 
 def key_store(made):
@@ -91,6 +90,7 @@ LEFT = {
     "var/lib/texmf/web2c/pdftex/latex.log": None,
     "var/lib/texmf/web2c/updmap.log": None,
     "var/lib/texmf/web2c/luahbtex/lualatex.fmt": None,
+    "var/lib/texmf/web2c/tex/tex.fmt": None,
     "run/utmp": None,
     "tmp/.X0-lock": None,
     "root/.cache": None,
@@ -109,14 +109,13 @@ def plant(tree, what):
 
 
 @pytest.mark.parametrize(("what", "content"), LEFT.items())
-def test_what_a_build_leaves_behind_is_settled_and_would_not_be_without_its_row(tmp_path, monkeypatch, what, content):
-    for name in ("with", "without"):
+def test_what_a_build_leaves_behind_is_settled_and_would_not_be_without_its_row(tmp_path, what, content):
+    path = what.partition(" -> ")[0]
+    others = [row for row in ROWS if not fnmatch.fnmatchcase(path, row.pattern)]
+    for name, rows in (("with", ROWS), ("without", others)):
         planted = plant(tmp_path / name, what)
         beside = make(tmp_path / name, os.path.join(os.path.dirname(planted) + "-kept", "beside"))
-        if name == "without":
-            path = what.partition(" -> ")[0]
-            monkeypatch.setattr(subject, "ROWS", [row for row in ROWS if not fnmatch.fnmatchcase(path, row.pattern)])
-        settle(tmp_path / name)
+        settle(tmp_path / name, rows=rows)
         assert beside.exists()
         if name == "without":
             assert os.path.lexists(planted)

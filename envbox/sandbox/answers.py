@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 
 from envbox.sandbox import kernel, stat_calls
 from envbox.sandbox.callers import Lookup
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from envbox.sandbox.watch import Watch
 
 
-_ACCESS_LISTS = b"system.posix_acl_"  # name users that are not there: said to be set, and not kept
+# acl(5), linux/posix_acl_xattr.h: a header of four bytes, then entries of tag, permissions, id.
+_ACCESS_LISTS, _ENTRIES = b"system.posix_acl_", struct.Struct("=HHI")
+_USER, _GROUP = 2, 8
+_LONGEST_LIST = 1 << 12
 
 
 class Answers:
@@ -44,7 +48,7 @@ class Answers:
             self._lookup.write(process, arguments[0], kernel.name())
             return True
         if name in {"setxattr", "lsetxattr", "fsetxattr"}:
-            return self._text(process, arguments[1]).startswith(_ACCESS_LISTS)
+            return self._names_others(process, *arguments[1:4])
         if name in {"execve", "execveat", "chroot"}:
             self._take_note(name, process, arguments)
             return False
@@ -53,6 +57,18 @@ class Answers:
             return self._tell(StatCall(name, process, arguments), confirm)
         except OSError:
             return False
+
+    def _names_others(self, process: int, name: int, value: int, size: int) -> bool:
+        """Whether an attribute is an access list of more than owner, group and others.
+
+        It names users whom the kernel does not know here: it is said to be set, and not kept. Any other list is only
+        another way to change a file's mode.
+        """
+        if not self._text(process, name).startswith(_ACCESS_LISTS) or not 4 < size <= _LONGEST_LIST:
+            return False
+        data = self._lookup.data(process, value, size)[4:]
+        whole = data[: len(data) - len(data) % _ENTRIES.size]
+        return any(tag in (_USER, _GROUP) for tag, _, _ in _ENTRIES.iter_unpack(whole))
 
     def _change(self, call: ChownCall, confirm: Callable[[], None]) -> None:
         descriptor = self._lookup.open(call)

@@ -101,6 +101,11 @@ class Lookup:
             found.append(self.text(process, pointer))
         return found
 
+    def data(self, process: int, address: int, length: int) -> bytes:
+        """What is at an address of a process's memory. Raises OSError (EFAULT)."""
+        self._meet(process)
+        return self._read(address, length)
+
     def write(self, process: int, address: int, data: bytes) -> None:
         """Puts data into a process's memory. Raises OSError (EFAULT)."""
         self._meet(process)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -202,17 +203,31 @@ def test_a_layer_that_does_not_reproduce_is_told_with_the_file_that_differs(case
     assert not any(Path(tree).exists() for tree in trees)
 
 
-@both
-def test_an_access_list_for_a_user_of_the_environment_does_not_fail_and_is_not_kept(case: Case) -> None:
-    # acl(5): version 2, then owner, group, group 4 by its number, mask and others, each with read and execute.
-    rows = "".join(f"{tag:02x}00{mode:02x}00{number}" for tag, mode, number in (
-        (1, 7, "ffffffff"), (4, 5, "ffffffff"), (8, 5, "04000000"), (16, 5, "ffffffff"), (32, 5, "ffffffff"),
-    ))  # fmt: skip
-    script = (
-        f"mkdir /var/lib/listed\n"
-        f'perl -e \'$list = pack("H*", "02000000{rows}"); $name = "system.posix_acl_access"; $path = "/var/lib/listed";'
+def access_list(path: str, *entries: tuple[int, int, int]) -> str:
+    """A command that sets it (acl(5), version 2): entries of tag, permissions, id."""
+    rows = "".join(struct.pack("<HHI", *entry).hex() for entry in entries)
+    return (
+        f'perl -e \'$list = pack("H*", "02000000{rows}"); $name = "system.posix_acl_access"; $path = "{path}";'
         " $number = `uname -m` =~ /x86_64/ ? 188 : 5;"
         " exit(syscall($number, $path, $name, $list, length $list, 0) == 0 ? 0 : 1)'\n"
     )
-    case.install(postinst(script))
-    assert case.entries()["var/lib/listed"].mode == 0o755
+
+
+@both
+def test_an_access_list_for_a_user_of_the_environment_does_not_fail_and_is_not_kept(case: Case) -> None:
+    nobody = 0xFFFFFFFF
+    plain = ((1, 7, nobody), (4, 1, nobody), (32, 4, nobody))
+    case.install(
+        postinst(
+            "mkdir /var/lib/listed /var/lib/changed\n"
+            + access_list(
+                "/var/lib/listed", (1, 7, nobody), (4, 5, nobody), (8, 5, 4), (16, 5, nobody), (32, 5, nobody)
+            )
+            + access_list("/var/lib/changed", *plain)
+            + "echo one >/var/lib/edited; sed -i s/one/two/ /var/lib/edited\n"
+        )
+    )
+    found = case.entries()
+    assert found["var/lib/listed"].mode == 0o755
+    assert found["var/lib/changed"].mode == 0o714, "such a list is another way to change a mode"
+    assert found["var/lib/edited"].mode == 0o644

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _STARTING = 30.0  # seconds that a daemon may take
+_UNIFIED = "/sys/fs/cgroup/unified"
 _LIMITS = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024")
 """Of open files and processes: engines ask for more than a host without CAP_SYS_RESOURCE may give."""
 # From what a person would type to what a host without networks, control groups or high limits still allows.
@@ -77,6 +78,7 @@ class Engines:
     def __init__(self, work: Path) -> None:
         self._work = work
         self._daemon: subprocess.Popen[bytes] | None = None
+        self._holder: subprocess.Popen[bytes] | None = None
         self._docker: Engine | None = None
 
     @property
@@ -111,11 +113,23 @@ class Engines:
                     break
         return found
 
+    def unified(self) -> list[str]:
+        """What runs a command where only version 2 of control groups is seen, for those that refuse hosts with both."""
+        if os.geteuid() != 0 or not os.path.isdir(_UNIFIED):
+            return []
+        if not self._holder:
+            script = f"mount --bind {_UNIFIED} /sys/fs/cgroup && echo there && exec sleep infinity"
+            self._holder = subprocess.Popen(["unshare", "--mount", "sh", "-c", script], stdout=subprocess.PIPE)
+            assert self._holder.stdout, "it is a pipe"
+            if not self._holder.stdout.readline():
+                return []
+        return ["nsenter", f"--mount=/proc/{self._holder.pid}/ns/mnt"]
+
     def close(self) -> None:
-        """End the daemon, if it is ours."""
-        if self._daemon:
-            self._daemon.terminate()
-            self._daemon.wait(_STARTING)
+        """End what is ours."""
+        for process in filter(None, (self._daemon, self._holder)):
+            process.terminate()
+            process.wait(_STARTING)
 
     def _find_docker(self) -> Engine:
         if not shutil.which("docker"):

@@ -29,6 +29,9 @@ def main() -> int:
         return 130
     if status is not None:
         return status
+    import gc
+
+    gc.set_threshold(100_000)  # entries of manifests come in tens of thousands, and none of them is part of a cycle
     from envbox.frontends.cli.app import run
 
     return run()

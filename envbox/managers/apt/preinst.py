@@ -55,7 +55,7 @@ def commands(packages: Sequence[PackageTree], late: Mapping[str, str]) -> list[s
     lines += [f"cp -a {shlex.quote(source)} {shlex.quote('/' + path)}" for path, source in sorted(late.items())]
     if scripted:
         lines += [f"rm {_CONTROL}", *_RESTORE]
-        lines += [f"restore {_listing(package)} {_tree(package)}" for package in scripted]
+        lines += [f"restore {shlex.quote(_listing(package))} {shlex.quote(_tree(package))}" for package in scripted]
     return lines
 
 
@@ -96,8 +96,9 @@ def _commands(package: PackageTree, late: Mapping[str, str]) -> list[str]:
     listing, expected = _listing(package), [path for path in late if late[path].startswith(f"{_tree(package)}/")]
     names = [name for path in sorted(expected) for name in (f"/{path}", f"/{path.removeprefix('usr/')}")]
     words_of_grep = " ".join(f"-e {shlex.quote(name)}" for name in names)
-    hide = [f"mv {listing} {_HIDDEN_LIST}", f"grep -vxF {words_of_grep} {_HIDDEN_LIST} >{listing} || true"]
-    show = [f"mv {_HIDDEN_LIST} {listing}"]
+    place = shlex.quote(listing)
+    hide = [f"mv {place} {_HIDDEN_LIST}", f"grep -vxF {words_of_grep} {_HIDDEN_LIST} >{place} || true"]
+    show = [f"mv {_HIDDEN_LIST} {place}"]
     return [
         f"echo {shlex.quote('Preparing ' + package.name + ' ...')}",
         *(hide if expected else []),

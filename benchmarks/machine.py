@@ -8,6 +8,8 @@ import re
 import subprocess
 from pathlib import Path
 
+from envbox.host.probe import filesystem_of
+
 PEERS = {
     "mmdebstrap": ("mmdebstrap", "--version"),
     "debootstrap": ("debootstrap", "--version"),
@@ -30,7 +32,7 @@ def facts(work: str) -> dict[str, object]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "user": "root" if os.geteuid() == 0 else "plain",
-        "file system": _output("stat", "--file-system", "--format=%T", work),
+        "file system": filesystem_of(work).kind,
         "load": os.getloadavg()[0],
         "peers": {name: _output(*command) for name, command in PEERS.items()},
     }

@@ -7,13 +7,13 @@ import shutil
 import subprocess
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.harness import Contestant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 _STARTING = 30.0  # seconds that a daemon may take
 _UNIFIED = "/sys/fs/cgroup/unified"
@@ -130,6 +130,8 @@ class Engines:
         for process in filter(None, (self._daemon, self._holder)):
             process.terminate()
             process.wait(_STARTING)
+        for place in reversed(mounted_below(self._work, Path("/proc/self/mounts").read_text(encoding="utf-8"))):
+            _run(["umount", "--lazy", place])  # engines leave some behind, and a folder with one cannot be removed
 
     def _find_docker(self) -> Engine:
         if not shutil.which("docker"):
@@ -155,6 +157,12 @@ class Engines:
             time.sleep(0.2)
         lines = (work / "log").read_text(errors="replace").strip().splitlines()
         return Engine("docker", [], f"dockerd does not start: {lines[-1] if lines else 'it says nothing'}")
+
+
+def mounted_below(folder: Path, mounts: str) -> list[str]:
+    """Where something is mounted below `folder`, by the text of /proc/mounts, whose order is theirs."""
+    places = [line.split(" ")[1].replace("\\040", " ") for line in mounts.splitlines()]
+    return [place for place in places if place.startswith(f"{folder}/")]
 
 
 def _clients() -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks import page
-from benchmarks.engines import Engine
+from benchmarks.engines import Engine, mounted_below
 from benchmarks.entering import bundle_config
 from benchmarks.growth import cells
 from benchmarks.harness import (
@@ -27,9 +28,6 @@ from benchmarks.harness import (
 from benchmarks.page import BEGIN, END, PAGE, merged, tables, with_results
 from benchmarks.workbench import Project
 from tests.guards.support import tool
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def _silent(_text: str) -> None: ...
@@ -224,6 +222,11 @@ def test_an_engine_that_works_in_no_way_is_told_with_its_words(tmp_path: Path) -
     program.chmod(0o755)
     assert Engine("engine", [str(program)]).runs("image", ["true"]).missing.endswith("no such limit")
     assert Engine("engine", [], "not installed").runs("image", ["true"]).missing == "not installed"
+
+
+def test_what_an_engine_leaves_mounted_is_found_below_the_work_folder_alone() -> None:
+    mounts = "overlay /work/docker/a\\040b overlay rw 0 0\nnsfs /work/docker/c nsfs rw 0 0\nx /workshop x rw 0 0\n"
+    assert mounted_below(Path("/work"), mounts) == ["/work/docker/a b", "/work/docker/c"]
 
 
 DOCUMENT: dict[str, Any] = {

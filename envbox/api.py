@@ -17,18 +17,18 @@ from envbox.build_sandbox import setup_error
 from envbox.comparison import Change
 from envbox.diff import Diff, LayerDiff, diff
 from envbox.entry import Basis, write_record
-from envbox.errors import EnvboxError, LockInvalid, LockStale, ProjectNotFound, SpecInvalid
-from envbox.fingerprint import fingerprint
+from envbox.errors import EnvboxError, LockInvalid, LockStale, SpecInvalid
 from envbox.host import probe, run
 from envbox.host.fetch import Fetcher
-from envbox.plan import RECIPE
+from envbox.plan import RECIPE, without_digests
+from envbox.project import locate
 from envbox.report import Reporter, Silent
 from envbox.resolve import Resolver
 from envbox.sandbox import launch
 from envbox.sources import configured
 from envbox.store.gc import Removed
 from envbox.store.store import Store, explaining
-from envbox.store.work import write_file
+from envbox.store.work import write_files
 from envbox.upkeep import Contents, Verification, collect, contents, damaged, verify_store
 from envbox.workshop import Workshop
 
@@ -39,27 +39,6 @@ if TYPE_CHECKING:
     from envbox.plan import Plan
     from envbox.rootfs import Rootfs
     from envbox.spec import Spec
-
-_TOP = (
-    "bin",
-    "boot",
-    "dev",
-    "etc",
-    "home",
-    "lib",
-    "lib64",
-    "opt",
-    "proc",
-    "root",
-    "run",
-    "sbin",
-    "sys",
-    "tmp",
-    "usr",
-    "var",
-)
-_TAKEN = frozenset({"/", "/home/dev", "/opt/envbox", "/opt/envbox/python", *(f"/{name}" for name in _TOP)})
-_KERNEL = ("/proc/", "/sys/", "/dev/")
 
 
 @dataclass(frozen=True)
@@ -112,12 +91,15 @@ class Project:
         """Where its envbox.lock is, or will be."""
         return os.path.join(self.folder, sessions.LOCK_NAME)
 
-    def lock(self) -> Rootfs:
+    def lock(self, *, record: bool = False) -> Rootfs:
         """Write envbox.lock with the digest of every layer, and build it. What is locked already is held if it can be.
+
+        With `record` the digests of layers are not: those of what is built here take their place.
 
         Raises UnknownPackage, Unsatisfiable, NetworkFailed, SignatureInvalid, BuildFailed.
         """
-        return self._solved(self._former_lock())
+        former = self._former_lock()
+        return self._solved(without_digests(former) if former and record else former)
 
     def update(self) -> Rootfs:
         """As `lock`, but choose everything afresh: the archive and the indexes as they are now."""
@@ -138,7 +120,8 @@ class Project:
         except SpecInvalid as error:
             raise SpecInvalid(error.message, hint="correct what you asked for; nothing was changed") from None
         project = replace(self, spec=spec, inputs=replace(self.inputs, text=text.encode()))
-        return project._solved(self._former_lock(), instead_of=self.inputs.text)  # noqa: SLF001 - ourselves, changed
+        former = locks.load(self.lock_path) if os.path.exists(self.lock_path) else None
+        return project._solved(former, instead_of=self.inputs.text)  # noqa: SLF001 - ourselves, changed
 
     def _read_text(self, path: str) -> str:
         return _read(os.path.join(self.folder, path)).decode("utf-8-sig")
@@ -152,21 +135,23 @@ class Project:
             return None
 
     def _solved(self, former: Lock | None, instead_of: bytes | None = None) -> Rootfs:
+        prints = inputs.fingerprints(self.spec.steps, self.folder)
         with self._working() as workshop:
             resolver = Resolver(self.spec, self.folder, workshop, lambda part: roots.materialize(part, workshop).trees)
             rootfs = roots.materialize(resolver.held(former) if former else resolver.fresh(), workshop)
             text = locks.dumps(rootfs.lock).encode()
-            if instead_of is not None:
-                self._write_spec(instead_of)
-            self._write(self.lock_path, text)
-            self._record(text, rootfs)
+            self._write((sessions.LOCK_NAME, text), *self._changed_spec(instead_of))
+            self._record(text, rootfs, prints)
         return rootfs
 
-    def _write_spec(self, instead_of: bytes) -> None:
+    def _changed_spec(self, instead_of: bytes | None) -> list[tuple[str, bytes]]:
+        """The spec to write, if it is another than the file's; nobody else's change to that is lost."""
+        if instead_of is None:
+            return []
         path = os.path.join(self.folder, sessions.SPEC_NAME)
         if _read(path) != instead_of:
             raise LockStale(f"{path} was changed by somebody else meanwhile", hint="run the same command again")
-        self._write(path, self.inputs.text)
+        return [(sessions.SPEC_NAME, self.inputs.text)]
 
     def build(self) -> Rootfs:
         """Have what envbox.lock says in the store; a missing lock is made. Raises LockStale if it is out of date."""
@@ -174,13 +159,14 @@ class Project:
             self.reporter.note(f"There is no {sessions.LOCK_NAME} yet: locking {self.spec.base} as it is now")
             return self.lock()
         lock, text = self._read_lock()
+        prints = inputs.fingerprints(self.spec.steps, self.folder)
         with self._working() as workshop:
             inputs.provide(lock, self.folder, workshop)
             rootfs = roots.materialize(lock, workshop)
             if rootfs.lock != lock:  # the first to build it records the digests
                 text = locks.dumps(rootfs.lock).encode()
-                self._write(self.lock_path, text)
-            self._record(text, rootfs)
+                self._write((sessions.LOCK_NAME, text))
+            self._record(text, rootfs, prints)
         return rootfs
 
     def read_lock(self) -> Lock:
@@ -245,20 +231,25 @@ class Project:
         with session.work() as work:
             return _run_sandbox(session.sandbox(work, argv, directory or None), work, capture=capture)
 
-    def _write(self, path: str, text: bytes) -> None:
-        if os.path.exists(path) and _read(path) == text:
-            return
+    def _write(self, *files: tuple[str, bytes]) -> None:
+        """Replace files of the project, all or none; links stay links, and modes what they are."""
+        changed = []
+        for name, text in files:
+            path = os.path.realpath(os.path.join(self.folder, name))
+            there = os.path.exists(path)
+            if not there or _read(path) != text:
+                changed.append((path, text, os.stat(path).st_mode & 0o777 if there else 0o644))
         try:
-            write_file(path, text)
+            write_files(changed)
         except OSError as error:
+            names = " and ".join(name for name, _ in files)
             raise LockInvalid(
-                f"{path} cannot be written: {error.strerror}", hint="make the project's folder writable"
+                f"{names} cannot be written in {self.folder}: {error.strerror}",
+                hint="make the project's folder writable, and some space on its disk",
             ) from error
 
-    def _record(self, lock: bytes, rootfs: Rootfs) -> None:
+    def _record(self, lock: bytes, rootfs: Rootfs, prints: tuple[tuple[str, object], ...]) -> None:
         identity = sessions.identity_of(self.folder, self.inputs.text, lock)
-        paths = inputs.project_paths(rootfs.lock)
-        prints = tuple((path, fingerprint(os.path.join(self.folder, path))) for path in paths)
         write_record(self.spec, Basis(self.folder, identity, self.inputs.sources, prints), rootfs, self.store)
 
     @contextlib.contextmanager
@@ -271,21 +262,7 @@ class Project:
 
 def load(path: str = ".", *, store: str | None = None, reporter: Reporter | None = None) -> Project:
     """The project at `path`, a folder in or below it, or its envbox.toml. Raises ProjectNotFound, SpecInvalid."""
-    try:
-        start = os.path.realpath(path)
-    except FileNotFoundError as error:
-        raise ProjectNotFound("the folder that you are in is gone", hint="go to another with `cd`") from error
-    folder = sessions.find_project(os.path.dirname(start) if os.path.isfile(start) else start)
-    if folder is None:
-        raise ProjectNotFound(
-            f"there is no {sessions.SPEC_NAME} in {start} or any folder above it",
-            hint="run `envbox init` to write one",
-        )
-    if folder in _TAKEN or folder.startswith(_KERNEL):
-        raise ProjectNotFound(
-            f"a project cannot be in {folder}: it would hide what an environment has there",
-            hint="move it to a folder of its own",
-        )
+    folder = locate(path)
     spec, text = _unchanged(os.path.join(folder, sessions.SPEC_NAME), specs.load)
     sources = tuple((name, sessions.sha256_of(_read(os.path.join(folder, name)))) for name in spec.files)
     return Project(folder, spec, Inputs(text, sources), Store(store), reporter or Silent())

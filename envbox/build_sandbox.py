@@ -31,6 +31,9 @@ _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
+LIMITS = "ulimit -S -n 1024 || true; ulimit -S -c 0 || true; ulimit -S -s 8192 || true"
+"""For the start of whatever sh runs in a build: some programs write down what they may use."""
+
 _MOUNTS = (
     Mount("proc", "/proc"),
     Mount("devices", "/dev"),

@@ -10,7 +10,7 @@ def fingerprint(path: str) -> list[list[str | int]]:
 
     Sizes, times and inodes: what git, make and rsync go by.
     """
-    found = [_of(path, "")]
+    found = [_of(os.path.realpath(path), "")]
     pending = [""] if os.path.isdir(path) else []
     while pending:
         folder = pending.pop()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import stat
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from envbox.errors import LockStale, SpecInvalid
+from envbox.fingerprint import fingerprint
 from envbox.formats import tar
 from envbox.lock import BuildStep, StepInput
 from envbox.store.tree_writer import TreeWriter
@@ -50,9 +53,17 @@ def provide(lock: Lock, folder: str, workshop: Workshop) -> None:
                 )
 
 
-def project_paths(lock: Lock) -> list[str]:
-    """What steps take from the project, relative to its folder."""
-    return sorted({part.source for step in lock.steps for part in step.inputs if not part.is_remote})
+def fingerprints(steps: Sequence[Step], folder: str) -> tuple[tuple[str, object], ...]:
+    """The paths that steps take from the project, each with its `fingerprint`; None where it cannot be read."""
+    paths = sorted({part.path for step in steps for part in step.inputs if part.path})
+    return tuple((path, _fingerprint(os.path.join(folder, path))) for path in paths)
+
+
+def _fingerprint(path: str) -> object:
+    try:
+        return fingerprint(path)
+    except OSError:
+        return None
 
 
 def downloads(step: BuildStep) -> tuple[Artifact, ...]:
@@ -60,17 +71,21 @@ def downloads(step: BuildStep) -> tuple[Artifact, ...]:
     return tuple(_artifact(part) for part in step.inputs if part.is_remote)
 
 
-def lay_out(step: BuildStep, place: str, blobs: Blobs) -> list[tuple[str, str]]:
-    """Put the project's files into the folder `place`; returns (name, path on the host) of every input."""
+def lay_out(step: BuildStep, place: str, blobs: Blobs, epoch: int) -> list[tuple[str, str]]:
+    """Put what a step works on into the folder `place`; returns (name, path on the host) of each.
+
+    Whatever put the bytes into the store, and when: every file has the time `epoch`, and may be executed.
+    """
     found = []
     for part in step.inputs:
-        path = blobs.path(part.digest)
-        if part.is_remote:
-            blobs.check(part.digest, part.name)
+        path = os.path.join(place, part.name)
+        if part.is_folder:
+            _unpack(blobs.read(part.digest, part.name), path, part.name, epoch)
         else:
-            data = blobs.read(part.digest, part.name)
-            path = os.path.join(place, part.name)
-            _unpack(data, path, part.name) if part.is_folder else _write(data, path)
+            blobs.check(part.digest, part.name)
+            shutil.copyfile(blobs.path(part.digest), path)
+            os.chmod(path, 0o755)
+            os.utime(path, (epoch, epoch))
         found.append((part.name, path))
     return found
 
@@ -88,26 +103,41 @@ def _artifact(part: StepInput) -> Artifact:
 
 
 def _of_project(step: str, name: str, path: str, folder: str, workshop: Workshop) -> StepInput:
-    full = os.path.join(folder, path)
+    full = os.path.realpath(os.path.join(folder, path))
+    about = f"envbox.toml: step {step}: {path}"
+    if not full.startswith(f"{os.path.realpath(folder)}/"):
+        raise SpecInvalid(f"{about} leads out of the project", hint="put a file, not a link, there")
     try:
         is_folder = stat.S_ISDIR(os.stat(full).st_mode)
         digest, size = workshop.blobs.put_parts(_packed(full) if is_folder else _content(full))
+    except _Changing as changing:
+        raise SpecInvalid(f"{about}: {changing} changes while it is read", hint="run the same command again") from None
     except OSError as error:
         if error.filename is None or not str(error.filename).startswith(full):
             raise
         raise SpecInvalid(
-            f"envbox.toml: step {step}: {path} cannot be read: {error.strerror}",
-            hint="put the file there, or correct `inputs`",
+            f"{about} cannot be read: {error.strerror}", hint="put the file there, or correct `inputs`"
         ) from error
     return StepInput(name, f"{path}/" if is_folder else path, size, digest)
 
 
+class _Changing(Exception):
+    """Somebody writes to the file named."""
+
+
 def _content(path: str) -> Iterator[bytes]:
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise OSError(22, "it is neither a file nor a folder", path)
-    with open(path, "rb") as file:
-        while block := file.read(_BLOCK):
+    """The bytes of a regular file, as many as it has at the start."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is neither a file nor a folder", path)
+        left = status.st_size
+        while block := file.read(min(_BLOCK, left)):
+            left -= len(block)
             yield block
+        if left or os.fstat(descriptor).st_size != status.st_size:
+            raise _Changing(path)
 
 
 def _packed(folder: str) -> Iterator[bytes]:
@@ -128,24 +158,27 @@ def _packed(folder: str) -> Iterator[bytes]:
             else:
                 mode = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
                 yield tar.pack(_member(path, "file", mode), status.st_size)
-                yield from _content(full)
+                yield from _exactly(status.st_size, full)
                 yield tar.padding(status.st_size)
     yield tar.END
+
+
+def _exactly(size: int, path: str) -> Iterator[bytes]:
+    left = size
+    for block in _content(path):
+        left -= len(block)
+        yield block
+    if left:
+        raise _Changing(path)
 
 
 def _member(path: str, kind: str, mode: int, target: str = "") -> tar.Member:
     return tar.Member(path, kind, mode, 0, 0, 0, target, memoryview(b""), (), (0, 0))
 
 
-def _unpack(data: bytes, place: str, name: str) -> None:
+def _unpack(data: bytes, place: str, name: str, epoch: int) -> None:
     os.mkdir(place)
     writer = TreeWriter(place, name, lambda path, _kind: path)
     for member in tar.read(data):
-        writer.add(member)
+        writer.add(member._replace(mtime=epoch))
     writer.finish()
-
-
-def _write(data: bytes, path: str) -> None:
-    with open(path, "wb") as file:
-        file.write(data)
-    os.chmod(path, 0o755)

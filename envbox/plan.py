@@ -96,6 +96,11 @@ def with_recorded(lock: Lock, known: Mapping[str, Digest]) -> Lock:
     )
 
 
+def without_digests(lock: Lock) -> Lock:
+    """The lock before anything of it was built."""
+    return with_recorded(lock, {})
+
+
 def _steps(lock: Lock) -> Iterator[Step]:
     parent = ""
     for index, group in enumerate(lock.groups):
@@ -132,9 +137,13 @@ def _group_key(lock: Lock, index: int, kind: str, parent: str) -> str:
 
 
 def _library_key(lock: Lock, libraries: LibrarySet) -> str:
-    # Neither the packages below nor the archive's date: adding one must not install every library again.
+    # Not all packages below nor the archive's date: adding one must not install every library again. Those of the
+    # interpreter, which compiles them.
+    interpreter = f"python{libraries.interpreter}", f"libpython{libraries.interpreter}"
+    below = [a for group in lock.groups for a in group.artifacts if a.name.startswith(interpreter)]
     inputs = {
         "kind": "library",
+        "compiler": _digests(tuple(a for a in below if a.name.endswith("-minimal"))),
         "language": libraries.language,
         "interpreter": libraries.interpreter,
         "tools": _digests(libraries.tools),

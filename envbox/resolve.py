@@ -19,7 +19,7 @@ from envbox.host import probe
 from envbox.inputs import lock_steps
 from envbox.lock import Group, Lock, request_of
 from envbox.managers import MANAGERS, ArchiveRequest
-from envbox.plan import RECIPE, recorded_layers, with_recorded
+from envbox.plan import RECIPE, recorded_layers, with_recorded, without_digests
 from envbox.spec import PackageRequest
 from envbox.store.work import work_folder
 
@@ -64,8 +64,11 @@ class Resolver:
 
     def held(self, lock: Lock) -> Lock:
         """With as little change to `lock` as possible; afresh where there is no other way, which is told."""
-        if lock.recipe != RECIPE or lock.architecture is not probe.architecture() or self._moved(lock):
+        if lock.architecture is not probe.architecture() or self._moved(lock):
+            self.workshop.reporter.note("envbox.lock is of another archive or architecture: choosing all anew")
             return self.fresh()
+        if lock.recipe != RECIPE:  # which is about bytes, not about versions
+            lock = without_digests(replace(lock, recipe=RECIPE))
         try:
             grown = self._held_packages(lock)
         except _CANNOT_HOLD as error:
@@ -98,7 +101,9 @@ class Resolver:
     def _appended(self, lock: Lock) -> Lock:
         """The lock with a group on top of what is asked for and not yet there. Raises _CannotAppend."""
         installed = {artifact.name: artifact.version for group in lock.groups for artifact in group.artifacts}
-        gone = {name.partition("=")[0] for name in lock.request.packages} - {r.name for r in self.spec.packages}
+        gone = {name.partition("=")[0] for name in lock.request.packages} - {r.name for r in self._requests}
+        if lock.request.python and not self.spec.python:
+            gone |= {self._distro.python} - {r.name for r in self._requests}
         if gone:
             raise _CannotAppend(f"{', '.join(sorted(gone))} is asked for no more")
         new = tuple(request for request in self._requests if request.name not in installed)

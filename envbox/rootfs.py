@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from envbox.workshop import Workshop
 
 _STEADY = "a second build here gave the same: the one promised was built by other rules, or from other files"
-_RECORD = "if what was built is right, `envbox update` solves afresh and records it"
+_RECORD = "if what was built is right, `envbox lock --record` records it"
 _HOSTILE = "leave the package out of `packages`, or take it from another archive"
 _MOST_PATHS = 20  # that an error names
 _MOST_UNPACKERS = 8  # xz releases the interpreter's lock; an eighth of the work does not

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from envbox import inputs
+from envbox.build_sandbox import LIMITS
 from envbox.errors import BuildFailed
 from envbox.sandbox.spec import Mount
 
@@ -24,10 +25,10 @@ def run_step(step: BuildStep, sandbox: BuildSandbox, blobs: Blobs, log: str, on_
     """Run the step's command by sh in the sandbox, its inputs below /inputs. Raises BuildFailed with its last lines."""
     folder = os.path.join(sandbox.work, "inputs")
     os.mkdir(folder)
-    found = inputs.lay_out(step, folder, blobs)
+    found = inputs.lay_out(step, folder, blobs, sandbox.epoch)
     binds = [Mount("bind", f"{_PLACE}/{name}", source=path, access="read") for name, path in found]
     box = sandbox.with_mounts(Mount("tmpfs", _PLACE), *binds)
-    result = box.run(["sh", "-e", "-c", step.run], log=log, on_line=on_line)
+    result = box.run(["sh", "-c", f'{LIMITS}; exec sh -e -c "$1"', "sh", step.run], log=log, on_line=on_line)
     if result.status != 0:
         with open(log, encoding="utf-8", errors="replace") as file:
             tail = "".join(f"  {line}" for line in file.readlines()[-_TAIL:])

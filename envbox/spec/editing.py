@@ -60,11 +60,16 @@ def _insert_packages(document: Any) -> None:
     import tomlkit
 
     body = document.body
-    at = next((i for i, (key, item) in enumerate(body) if key is not None and item.is_table()), len(body))
+    at = next((i for i, (key, item) in enumerate(body) if key is not None and _opens(item)), len(body))
     if at == len(body):
         document.append("packages", tomlkit.array())
         return
     document._insert_at(at, tomlkit.key("packages"), tomlkit.array())  # noqa: SLF001 - it has no public way
+
+
+def _opens(item: Any) -> bool:
+    """Whether it is a [table] or a list of [[tables]]."""
+    return bool(item.is_table() or item.is_aot())
 
 
 def package_name(text: str) -> str:

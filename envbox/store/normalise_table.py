@@ -43,6 +43,7 @@ _DATED = "says when something was done"
 _SECRET = "a private key that every copy of the environment would share"  # noqa: S105 - a reason, not a secret
 _OWN = "an identity of one machine"
 _DATA = "the first data folder of a server, with keys, passwords and identities: whoever runs one makes their own"
+_KEPT = "what tools keep for later"
 _SCRATCH = "of a running system only"
 
 ROWS = (
@@ -102,7 +103,7 @@ ROWS = (
     Row("var/lib/texmf/web2c/lua*tex/*.fmt", "Lua's tables in a random order; mktexfmt makes it when first used"),
     Row("run/*", _SCRATCH),
     Row("tmp/*", _SCRATCH),
-    Row("root/.cache", "what tools keep for later"),
+    Row("root/.cache", _KEPT),
     Row("etc/machine-id", "must be there; empty, each machine gets its own (machine-id(5))", _nothing),
     Row("var/lib/dpkg/triggers/Unincorp", "without it the next dpkg activates every trigger there is", _nothing),
     Row("var/lib/texmf/web2c/tex/*.fmt", "Knuth's TeX tells its date by the clock; mktexfmt makes it when first used"),
@@ -113,5 +114,5 @@ ROWS = (
 )
 """In this order: a row may speak of what those before it removed."""
 
-ROWS_OF_STEPS = tuple(row for row in ROWS if row.reason is not _DATA)
-"""For what a step of the project's own leaves: a server's data that it makes is meant."""
+ROWS_OF_STEPS = tuple(row for row in ROWS if row.reason not in {_DATA, _KEPT})
+"""For what a step of the project's own leaves: a server's data, or a cache of models, that it makes is meant."""

@@ -14,7 +14,7 @@ from envbox.store.removal import remove_tree
 from envbox.store.store import Store, explaining
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _SEALED = "sealed"
@@ -171,16 +171,25 @@ def seal(store: Store, targets: list[str]) -> None:
 
 def write_file(path: str, data: bytes, mode: int = 0o644) -> None:
     """Replace `path` by `data` at once: a reader sees the old file or the new one, also after a crash."""
-    folder = os.path.dirname(path)
-    descriptor, temporary = tempfile.mkstemp(prefix=".envbox-", dir=folder)
+    write_files([(path, data, mode)])
+
+
+def write_files(files: Sequence[tuple[str, bytes, int]]) -> None:
+    """Replace every (path, data, mode) as `write_file`, and none if one of them cannot be written."""
+    temporaries: list[str] = []
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        for path, data, mode in files:
+            descriptor, temporary = tempfile.mkstemp(prefix=".envbox-", dir=os.path.dirname(path))
+            temporaries.append(temporary)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fchmod(file.fileno(), mode)
+                os.fsync(file.fileno())
+        for temporary, (path, _, _) in zip(temporaries, files, strict=True):
+            os.replace(temporary, path)
     except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+        for temporary in temporaries:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
         raise

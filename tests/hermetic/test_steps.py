@@ -7,6 +7,7 @@ import io
 import os
 import shutil
 import tarfile
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -157,4 +158,51 @@ def test_a_step_that_gives_other_bytes_each_time_is_told_when_it_is_built_again(
     layer = case.read_lock().steps[0].layer
     assert layer
     shutil.rmtree(case.store / "layers-v1" / layer.hex)
-    case.fails("build", code="EB-DIGEST", status=3, parts=("step random", "/opt/uuid"))
+    case.fails("build", code="EB-DIGEST", status=3, parts=("step random", "/opt/uuid", "envbox lock --record"))
+    case.envbox("lock", "--record")
+    assert case.read_lock().steps[0].layer != layer
+    assert "Nothing to do" in case.envbox("build").output
+
+
+def test_inputs_have_one_mode_and_time_however_they_came_to_the_store(new_case: object) -> None:
+    found = set()
+    for umask, by_url in ((0o077, True), (0o022, True), (0o022, False)):
+        case = new_case()  # type: ignore[operator]
+        (case.server.content / "data").write_bytes(b"data")
+        (case.folder / "data").write_bytes(b"data")
+        digest = hashlib.sha256(b"data").hexdigest()
+        remote = f'{{ url = "{case.server.url}/data", sha256 = "{digest}" }}'
+        run = "cp -p /inputs/data /opt/data; ls -l --time-style=+%s /inputs/data >/opt/listing; ulimit -n >/opt/limit"
+        case.spec(more=step("copy", run, remote if by_url else '{ path = "data" }'))
+        before = os.umask(umask)
+        try:
+            case.envbox("lock")
+        finally:
+            os.umask(before)
+        found.add(case.read_lock().steps[0].layer)
+    assert len(found) == 1
+
+
+def test_a_link_that_leads_out_of_the_project_is_no_input(case: Case) -> None:
+    (case.folder / "data").symlink_to("/etc/hostname")
+    case.spec(more=step("copy", "true", '{ path = "data" }'))
+    case.fails("lock", code="EB-SPEC", status=1, parts=("step copy", "data leads out of the project"))
+
+
+def test_a_pipe_in_a_folder_is_told(case: Case) -> None:
+    os.mkfifo(folder(case, "tool") / "pipe")
+    case.spec(more=step("copy", "true", '{ path = "tool" }'))
+    case.fails("lock", code="EB-SPEC", status=1, parts=("step copy", "neither a file nor a folder"))
+
+
+def test_an_input_that_is_saved_while_it_is_built_makes_the_lock_stale(case: Case) -> None:
+    (case.folder / "data").write_text("one")
+    case.person.own(case.folder)
+    case.spec(more=step("slow", "cat /inputs/data >/opt/data; sleep 3", '{ path = "data" }'))
+    with case.started("lock") as process:
+        deadline = time.monotonic() + 60
+        while not any("step" in name for name in os.listdir(case.store / "tmp")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        (case.folder / "data").write_text("two")
+        assert process.wait(60) == 0
+    case.fails("run", "--", "true", code="EB-STALE", status=1, parts=("step slow: data is not what was locked",))

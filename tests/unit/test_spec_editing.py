@@ -49,7 +49,12 @@ def test_what_is_there_is_not_added_again_but_gets_a_version_asked_for():
 
 @pytest.mark.parametrize(
     "text",
-    ['base = "debian:13"', 'base = "debian:13"\n[variables]\nA = "b"\n', "packages = []"],
+    [
+        'base = "debian:13"',
+        'base = "debian:13"\n[variables]\nA = "b"\n',
+        'base = "debian:13"\n[[step]]\nname = "a"\nrun = "b"\n[variables]\nA = "b"\n',
+        "packages = []",
+    ],
 )
 def test_lists_that_are_missing_are_made(text):
     values = toml.loads(with_added(text, Change(("jq",), ("numpy",))))

@@ -21,6 +21,9 @@ def register(app: typer.Typer) -> None:
 
 def lock(
     check: Annotated[bool, typer.Option("--check", help="Only tell whether envbox.lock still agrees.")] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Hold packages and libraries, but record layers as they are built here.")
+    ] = False,
 ) -> None:
     """Solve envbox.toml, build, and write envbox.lock. What is locked already stays as it is: see `envbox update`.
 
@@ -36,7 +39,7 @@ def lock(
         return
     with reporter() as watcher:
         project = api.load(reporter=watcher)
-        rootfs = project.lock()
+        rootfs = project.lock(record=record)
     typer.echo(told(project, rootfs))
 
 

@@ -7,6 +7,7 @@ import shlex
 from collections import deque
 from typing import TYPE_CHECKING
 
+from envbox.build_sandbox import LIMITS
 from envbox.errors import BuildFailed, StoreFailed
 from envbox.managers.apt import database, preinst, settling
 
@@ -20,8 +21,6 @@ _POLICY = "usr/sbin/policy-rc.d"  # invoke-rc.d(8): 101 forbids to start any ser
 _SCRIPT = f"{database.ADMIN}/envbox-configure"  # longer than an argument may be
 _TAIL = 30
 
-# Some programs write down what they may use: what every host allows.
-_LIMITS = ("ulimit -S -n 1024 || true", "ulimit -S -c 0 || true", "ulimit -S -s 8192 || true")
 # dpkg gives files the owner and mode of dpkg-statoverride(1) as it unpacks them: those known before this group.
 _OVERRIDES = (
     "if [ -s /var/lib/dpkg/statoverride ]; then",
@@ -69,7 +68,7 @@ def seeds(commands: str) -> dict[str, str]:
 
 def script(packages: Sequence[PackageTree], late: Mapping[str, str], fired: Sequence[tuple[str, str]]) -> str:
     """The commands that configure unpacked `packages`, for the root's own sh; `late` as for `preinst.commands`."""
-    lines = ["set -e", "cd /", *_LIMITS, *_OVERRIDES]
+    lines = ["set -e", "cd /", LIMITS, *_OVERRIDES]
     lines += preinst.commands(packages, late)
     lines += [f"dpkg-trigger --no-await --by-package={shlex.quote(by)} {shlex.quote(name)}" for name, by in fired]
     lines.append("dpkg --force-unsafe-io --configure --pending")

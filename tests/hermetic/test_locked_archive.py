@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from envbox.distros import DISTROS
 from envbox.host.fetch import Fetcher, NotThere
 from envbox.lock import Lock, Request
 from envbox.managers import MANAGERS, ArchiveRequest
+from envbox.managers.apt import lists
 from envbox.plan import RECIPE
 from envbox.spec import Base
 from envbox.store.store import Store
@@ -24,7 +26,6 @@ from tests.support.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 APT = MANAGERS["apt"]
 DEBIAN = DISTROS["debian"]
@@ -85,6 +86,34 @@ def test_another_store_has_them_from_the_mirror_by_hash(world: DebianWorld, serv
     assert APT.states(archive) == lock.archives
     fetched = [request.path for request in server.requests if request.path.endswith("Packages.xz")]
     assert not fetched, "an index is asked for by its hash first"
+
+
+def test_lists_that_are_not_as_they_were_written_are_not_read_and_are_made_anew(
+    world: DebianWorld, server: Server, tmp_path: Path
+) -> None:
+    shop = workshop(tmp_path / "store")
+    lock = locked(world, server, shop)
+    folder = Path(lists.prepare(APT.reopen_archive(lock, shop), shop.store))
+    [text] = [path for path in (folder / "lists").glob("*_trixie_main_*") if b"hello" in path.read_bytes()]
+    assert lists.read(shop.store, lock.archives, lock.architecture)
+    text.write_bytes(text.read_bytes().replace(b"Version: 1.0", b"Version: 6.6"))
+    assert versions(APT.reopen_archive(lock, shop)) == ["1.0"]
+    assert not folder.exists()
+    assert lists.prepare(APT.reopen_archive(lock, shop), shop.store) == str(folder)
+    assert b"Version: 1.0" in text.read_bytes()
+
+
+def test_what_one_stack_computes_of_the_lists_no_other_stack_reads(
+    world: DebianWorld, server: Server, tmp_path: Path
+) -> None:
+    shop = workshop(tmp_path / "store")
+    lock = locked(world, server, shop)
+    folder = lists.prepare(APT.reopen_archive(lock, shop), shop.store)
+    made: list[str] = []
+    stacks = [[shop.store.path("layers-v1", name) for name in names] for names in ("a", "b", "ab", "a")]
+    places = [lists.prepare_cache(shop.store, folder, stack, made.append) for stack in stacks]
+    assert len(made) == len(set(places)) == 3
+    assert places[0] == places[3]
 
 
 def test_that_they_are_gone_is_told_with_their_day_and_what_to_do(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from envbox.store.removal import remove_tree
 from tests.support.debs import DebRecipe
 
 if TYPE_CHECKING:
@@ -141,3 +142,23 @@ def test_the_newest_version_of_all_suites_is_taken(case: Case) -> None:
     (artifact,) = case.read_lock().groups[1].artifacts
     assert (artifact.version, artifact.archive) == ("1.2", "security")
     assert case.run("hello") == "1.2\n"
+
+
+@both
+def test_no_program_of_a_base_writes_the_lists_that_all_projects_share(case: Case) -> None:
+    script = (
+        "#!/bin/sh\ncd /run/envbox-apt; for file in lists/*Packages digests.json sources.list lists/new "
+        'cache/../sealed; do echo "# evil" >>$file; done; ln -s ../../../../escaped cache/boot; echo >cache/ran\n'
+    )
+    case.add(DebRecipe("evil", files={"usr/local/bin/apt-cache": script}), DebRecipe("hello"))
+    case.spec("evil")
+    case.envbox("lock")
+    shared = case.store / "lists-v1"
+    for folder in shared.iterdir():
+        remove_tree(str(folder))
+    case.envbox("add", "hello")
+    assert list(shared.glob("*/cache-*/cache/ran")), "the program ran"
+    assert list(shared.glob("*/lists/*Packages"))
+    texts = [path for path in shared.rglob("*") if path.is_file() and b"# evil" in path.read_bytes()]
+    assert not texts
+    assert not list(case.store.rglob("escaped"))

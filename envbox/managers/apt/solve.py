@@ -9,7 +9,6 @@ from urllib.parse import unquote
 
 from envbox.errors import UnknownPackage, Unsatisfiable
 from envbox.managers.apt import lists
-from envbox.sandbox.spec import Mount
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from envbox.build_sandbox import BuildSandbox
     from envbox.host.run import Completed
     from envbox.managers.apt.archive import Archive
+    from envbox.sandbox.spec import Mount
     from envbox.spec import PackageRequest
     from envbox.store.store import Store
     from envbox.values import Artifact
@@ -68,9 +68,17 @@ def solve(
 
     Raises Unsatisfiable with apt's own reason.
     """
-    folder = lists.prepare(archive, store, lambda new: _run(sandbox, new, "write", ["apt-cache", "gencaches"]))
+    folder = lists.prepare(archive, store)
+    warm = ["apt-cache", "gencaches"]
+    cache = lists.prepare_cache(
+        store, folder, sandbox.layers, lambda new: _run(sandbox, lists.mounts(folder, new, "write"), warm)
+    )
     wanted = [str(request) for request in requests]
-    result = _run(sandbox, folder, "read", ["apt-get", "install", "--print-uris", "--yes", "--quiet", *wanted])
+    result = _run(
+        sandbox,
+        lists.mounts(folder, cache, "read"),
+        ["apt-get", "install", "--print-uris", "--yes", "--quiet", *wanted],
+    )
     output = result.stdout.decode("utf-8", "replace")
     if result.status != 0:
         reason = _reason(output + result.stderr.decode("utf-8", "replace"))
@@ -88,10 +96,9 @@ def solve(
     return tuple(sorted(found))
 
 
-def _run(sandbox: BuildSandbox, folder: str, access: str, command: Sequence[str]) -> Completed:
+def _run(sandbox: BuildSandbox, mounts: Sequence[Mount], command: Sequence[str]) -> Completed:
     options = [word for option in _OPTIONS for word in ("-o", option)]
-    box = sandbox.with_mounts(Mount("bind", lists.PLACE, source=folder, access=access))
-    return box.run([*command, *options])
+    return sandbox.with_mounts(*mounts).run([*command, *options])
 
 
 def _reason(output: str) -> str:

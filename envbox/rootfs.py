@@ -13,10 +13,10 @@ from envbox import inputs, libraries, steps
 from envbox.adoption import adopt_layers
 from envbox.build_sandbox import BuildSandbox
 from envbox.distros import DISTROS
-from envbox.errors import ArtifactHostile, DigestMismatch
+from envbox.errors import ArtifactHostile, BuildFailed, DigestMismatch, LayerDamaged
 from envbox.managers import MANAGERS, GroupWork
-from envbox.plan import Plan, Step, make_plan, repositories_of, with_recorded
-from envbox.store import difference
+from envbox.plan import Plan, Step, layers_of, make_plan, repositories_of, with_recorded
+from envbox.store import difference, manifest
 from envbox.store.layers import Layers
 from envbox.store.normalise import Times, normalise
 from envbox.store.normalise_table import ROWS, ROWS_OF_STEPS
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from envbox.lock import Lock
+    from envbox.store.manifest import Entry
     from envbox.store.normalise_table import Row
     from envbox.values import Artifact, Digest
     from envbox.workshop import Workshop
@@ -154,15 +155,25 @@ class _Builder:
 
     def _build(self, step: Step) -> Digest:
         digest = self._make(step)
-        if step.recorded in {None, digest}:
+        if step.recorded in {None, digest} and self._is_on_known():
             self._layers.remember(step.key, digest)
         self.built.append(step)
         return digest
 
+    def _is_on_known(self) -> bool:
+        """Whether all layers below are what their keys gave here, rather than what the lock alone says they are."""
+        below = zip(layers_of(self._lock), self.digests, strict=False)
+        return all(self._layers.made_from(step.key) == digest for step, digest in below)
+
     def _make(self, step: Step) -> Digest:
         self._reporter.start(step.key, f"Building {step.title}")
         with work_folder(self._store, step.kind) as work:
-            digest = self._makers[step.kind](step, work)
+            try:
+                digest = self._makers[step.kind](step, work)
+            except manifest.OtherContent as error:
+                self._check_trees(step, list(filter(self._has_tree, self._artifacts())))
+                hint = "run the same command again, while nothing else changes the store"
+                raise LayerDamaged(f"{step.title}: /{error.path} changed while it was read", hint=hint) from error
         self._reporter.finish(step.key, f"Built {step.title}")
         return digest
 
@@ -181,8 +192,7 @@ class _Builder:
         os.makedirs(tree)
         if not step.recorded:  # no promise tells a damaged tree from a good one
             self._check_trees(step, self._found)
-        entries = self._manager.unpack(self._store, self._group_work(step), tree)
-        return self._layers.put(folder, entries)
+        return self._put(step, folder, self._manager.unpack(self._store, self._group_work(step), tree))
 
     def _make_configured(self, step: Step, work: str) -> Digest:
         started = time.time()
@@ -191,14 +201,14 @@ class _Builder:
         group = self._group_work(step)
         self._manager.configure(self._store, group, sandbox, log, partial(self._reporter.detail, step.key))
         os.unlink(log)
-        return self._put_upper(sandbox, started)
+        return self._put_upper(step, sandbox, started)
 
     def _make_library(self, step: Step, work: str) -> Digest:
         started = time.time()
         sandbox = BuildSandbox(self._trees(), work, libraries.EPOCH).prepare()
         log = self._log(step)
         libraries.install(self._lock.libraries[step.index], sandbox, self._workshop, log)
-        return self._put_upper(sandbox, started)
+        return self._put_upper(step, sandbox, started)
 
     def _make_step(self, step: Step, work: str) -> Digest:
         started = time.time()
@@ -207,7 +217,7 @@ class _Builder:
         detail = partial(self._reporter.detail, step.key)
         steps.run_step(self._lock.steps[step.index], sandbox, self._workshop.blobs, log, detail)
         os.unlink(log)
-        return self._put_upper(sandbox, started, ROWS_OF_STEPS)
+        return self._put_upper(step, sandbox, started, ROWS_OF_STEPS)
 
     def _log(self, step: Step) -> str:
         """Where the step's log goes, none being there of an earlier try."""
@@ -216,11 +226,17 @@ class _Builder:
             os.unlink(log)
         return log
 
-    def _put_upper(self, sandbox: BuildSandbox, started: float, rows: Sequence[Row] = ROWS) -> Digest:
+    def _put_upper(self, step: Step, sandbox: BuildSandbox, started: float, rows: Sequence[Row] = ROWS) -> Digest:
         folder = os.path.join(sandbox.work, "layer")
         os.makedirs(folder)
         entries = normalise(sandbox.upper, sandbox.owners(), Times(sandbox.epoch, started), rows)
         os.rename(sandbox.upper, os.path.join(folder, "tree"))
+        return self._put(step, folder, entries)
+
+    def _put(self, step: Step, folder: str, entries: Sequence[Entry]) -> Digest:
+        reserved = [entry.path for entry in entries if manifest.is_reserved(entry.path)]
+        if reserved:
+            raise BuildFailed(f"{step.title}: it makes /{reserved[0]}, and layers tell by such names what they hide")
         return self._layers.put(folder, entries)
 
     def _trees(self) -> tuple[str, ...]:
@@ -252,13 +268,16 @@ class _Builder:
             artifacts = self._lock.groups[step.index].artifacts
             check_trees(self._store, {a.digest.hex: f"{a.name} {a.version}" for a in artifacts if a in among})
 
+    def _artifacts(self) -> list[Artifact]:
+        return [artifact for group in self._lock.groups for artifact in group.artifacts]
+
     def _has_tree(self, artifact: Artifact) -> bool:
         return os.path.isdir(self._store.path("packages-v1", artifact.digest.hex))
 
     def _mismatch(self, step: Step, digest: Digest) -> DigestMismatch:
         """Both trees stay in the store until it is cleaned up, for a person to look at."""
         assert step.recorded, "only a recorded digest can be missed"
-        self._check_trees(step, [a for group in self._lock.groups for a in group.artifacts if self._has_tree(a)])
+        self._check_trees(step, list(filter(self._has_tree, self._artifacts())))
         other, kept = step.recorded, "what was promised"
         if not self._layers.has(other):  # nothing to compare with but a second build: what differs from build to build?
             self.fetch(Plan((replace(step, present=None),)))
@@ -275,7 +294,7 @@ class _Builder:
 
     def published(self) -> list[str]:
         """Everything put into the store that should outlive a crash of the host."""
-        trees = [self._store.path("packages-v1", a.digest.hex) for group in self._lock.groups for a in group.artifacts]
+        trees = [self._store.path("packages-v1", artifact.digest.hex) for artifact in self._artifacts()]
         present = [tree for tree in trees if os.path.isdir(tree)] if self.built else []
         return [*present, *(self._layers.folder(digest) for digest in self.digests)]
 

@@ -47,7 +47,7 @@ def _attributes(expected: Entry, found: Entry) -> Iterator[str]:
         yield f"leads to {found.target}, not {expected.target}"
     if expected.kind in {"whiteout", "hardlink"}:
         return
-    if found.digest != expected.digest:
+    if (found.size, found.digest) != (expected.size, expected.digest):
         yield "content"
     if found.mode != expected.mode:
         yield f"mode {found.mode:04o}, not {expected.mode:04o}"

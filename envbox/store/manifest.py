@@ -27,6 +27,15 @@ _OPAQUE_ATTRIBUTE = "user.overlay.opaque"
 _CAPABILITY = "security.capability"
 _BLOCK = 1 << 20
 _LINE_END = "\n"
+_RESERVED = ".wh."  # OCI image specification, layer.md: such a file says that lower layers' are hidden
+
+
+class OtherContent(ValueError):
+    """What stands at `path` on disk is no file of the size that its entry says."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"/{path} is not of the size that the manifest says")
+        self.path = path
 
 
 class Entry(NamedTuple):
@@ -78,6 +87,11 @@ def write(folder: str, entries: Iterable[Entry]) -> None:
     """Keep the manifest beside the tree in `folder`."""
     with open(os.path.join(folder, "manifest"), "w", encoding="utf-8") as file:
         file.write(dumps(entries))
+
+
+def is_reserved(path: str) -> bool:
+    """True if the canonical tar cannot tell the path from what hides a lower layer's: no layer may have it."""
+    return path.rpartition("/")[2].startswith(_RESERVED)
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:
@@ -163,14 +177,17 @@ def _portable_capability(value: bytes) -> bytes:
 
 
 def measure(tree: str, entries: Iterable[Entry]) -> tuple[list[Entry], Digest]:
-    """Sort, add the digest of every file that has none, and compute the digest of the canonical tar."""
+    """Sort, add the digest of every file that has none, and compute the digest of the canonical tar.
+
+    Raises OtherContent: more or less than an entry's size would stand in the tar for other entries.
+    """
     complete = []
     with closing(HashingThread()) as whole:
         for entry in canonical(entries):
             whole.update(tar.pack(_member(entry), entry.size if entry.kind == "file" else 0))
             if entry.kind == "file":
                 own = None if entry.digest else hashlib.sha256()
-                for block in _blocks(f"{tree}/{entry.path}"):
+                for block in _blocks(tree, entry):
                     whole.update(block)
                     if own:
                         own.update(block)
@@ -184,15 +201,24 @@ def measure(tree: str, entries: Iterable[Entry]) -> tuple[list[Entry], Digest]:
         return complete, Digest(whole.hexdigest())
 
 
-def _blocks(path: str) -> Iterator[bytes]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def _blocks(tree: str, entry: Entry) -> Iterator[bytes]:
+    # O_NONBLOCK: to open a pipe would wait for whoever writes it.
+    descriptor = os.open(f"{tree}/{entry.path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    left = entry.size
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OtherContent(entry.path)
         while block := os.read(descriptor, _BLOCK):
+            left -= len(block)
+            if left < 0:
+                break
             yield block
             if len(block) < _BLOCK:
-                return
+                break
     finally:
         os.close(descriptor)
+    if left:
+        raise OtherContent(entry.path)
 
 
 def canonical(listed: Iterable[Entry]) -> list[Entry]:
@@ -216,7 +242,7 @@ def _member(entry: Entry) -> tar.Member:
     path, kind = entry.path, entry.kind
     if kind == "whiteout":
         folder, _, name = path.rpartition("/")
-        path, kind = (f"{folder}/.wh.{name}" if folder else f".wh.{name}"), "file"
+        path, kind = (f"{folder}/{_RESERVED}{name}" if folder else f"{_RESERVED}{name}"), "file"
     elif kind == "opaque":
         kind = "directory"
     xattrs = tuple((name, bytes.fromhex(value)) for name, value in entry.xattrs)

@@ -51,11 +51,12 @@ def adopt(other: str, promised: Digest, layers: Layers, work: str) -> bool:
     os.mkdir(work)
     try:
         _copy(expected, os.path.join(source, "tree"), os.path.join(work, "tree"))
+        kept = layers.keep(work, expected, promised)
     except (OSError, ValueError, OverflowError) as error:
         if isinstance(error, OSError) and error.errno in _OURS:
             raise
         raise Refused(f"it cannot be copied: {error}") from None
-    if not layers.keep(work, expected, promised):
+    if not kept:
         raise Refused("its files agree with its own manifest, which is not the promised one")
     return True
 
@@ -103,7 +104,7 @@ def _is_sound(entry: Entry) -> bool:
         return False
     if not all(type(number) is int and 0 <= number < _LATEST for number in numbers) or entry.mode > 0o7777:
         return False
-    if any(part in {"", ".", ".."} for part in path.split("/")) and path:
+    if manifest.is_reserved(path) or (path and any(part in {"", ".", ".."} for part in path.split("/"))):
         return False
     return entry.kind in _KINDS and all(name == _CAPABILITY and bytes.fromhex(value) for name, value in entry.xattrs)
 

@@ -54,6 +54,7 @@ TRAPS: dict[str, Callable[[Path], DebRecipe]] = {
     ),
     "duplicate": lambda _out: with_members(member("./usr/bin/a", "1"), member("./usr/bin/a", "2")),
     "file-below-file": lambda _out: with_members(member("./usr/share/trap/below", "!")),
+    "whiteout": lambda _out: with_members(member("./usr/share/.wh.trap", "")),
     "control-path": lambda _out: control_with(member("./../postinst", "#!/bin/sh\n")),
     "control-folder": lambda _out: control_with(member("./sub/postinst", "#!/bin/sh\n")),
     "control-symlink": lambda out: control_with(member("./postinst", Link(f"{out}/kept"))),

@@ -206,3 +206,8 @@ def test_an_input_that_is_saved_while_it_is_built_makes_the_lock_stale(case: Cas
         (case.folder / "data").write_text("two")
         assert process.wait(60) == 0
     case.fails("run", "--", "true", code="EB-STALE", status=1, parts=("step slow: data is not what was locked",))
+
+
+def test_a_step_makes_no_name_that_stands_for_a_whiteout(case: Case) -> None:
+    case.spec(more=step("hide", "touch /opt/.wh.tool"))
+    case.fails("lock", code="EB-BUILD", status=1, parts=("step hide: it makes /opt/.wh.tool",))

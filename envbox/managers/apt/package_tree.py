@@ -126,6 +126,8 @@ def _unpack(package: deb_format.Deb, folder: str) -> None:
     md5sums: dict[str, str] = {}
     paths = []
     for member in package.members():
+        if manifest.is_reserved(member.path):
+            raise ArtifactHostile(f"{name}: {member.path!r} is a name by which layers tell what they hide")
         paths.append(member.path)
         writer.add(member)
         if member.kind == "file" and (unlisted or f"/{member.path}" in conffiles):

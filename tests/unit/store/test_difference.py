@@ -30,6 +30,7 @@ def test_every_attribute_has_its_words():
     assert compare([FILE], [other]) == (
         Difference("a", "content, mode 4755, not 0644, owner 7:0, not 0:0, time, attributes"),
     )
+    assert compare([FILE], [FILE._replace(size=4)]) == (Difference("a", "content"),)
     link = Entry("a", "symlink", 0o777, 0, 0, 5, target="b")
     assert compare([FILE], [link]) == (Difference("a", "a symlink, not a file"),)
     assert compare([link], [link._replace(target="c")]) == (Difference("a", "leads to c, not b"),)

@@ -136,6 +136,25 @@ def test_a_capability_of_a_namespace_becomes_the_portable_one():
     assert manifest._portable_capability(version_2) == version_2
 
 
+@pytest.mark.parametrize("change", ["longer", "shorter", "pipe"])
+def test_a_file_of_another_size_than_its_entry_says_gives_no_digest(tree, change):
+    entries = scanned(tree)[0]
+    path = tree / "big"
+    if change == "pipe":
+        path.unlink()
+        os.mkfifo(path)
+    else:
+        os.truncate(path, path.stat().st_size + (1 if change == "longer" else -1))
+    with pytest.raises(manifest.OtherContent, match="/big "):
+        manifest.measure(str(tree), entries)
+
+
+def test_names_that_stand_for_whiteouts_are_known():
+    assert manifest.is_reserved("a/.wh.b")
+    assert manifest.is_reserved(".wh..wh..opq")
+    assert not manifest.is_reserved(".wh.a/b.wh.")
+
+
 def test_whiteouts_and_opaque_folders_become_what_oci_calls_them():
     whiteout = manifest._member(Entry("etc/x", "whiteout", 0o644, 0, 0, 0))
     assert (whiteout.path, whiteout.kind) == ("etc/.wh.x", "file")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from envbox.formats import tar
 from envbox.store import manifest
 from envbox.store.layers import Layers
+from envbox.store.manifest import Entry
 from envbox.store.other_store import Refused, adopt
 from envbox.store.removal import remove_tree
 from envbox.store.store import Store
@@ -18,9 +22,17 @@ from envbox.values import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 TIME = 1_700_000_000
+
+
+def kept(store: Store, make: Callable[[Path], object]) -> Path:
+    """The folder of a layer that `make` fills the tree of."""
+    tree = Path(store.path("tmp", "made", "tree"))
+    tree.mkdir(parents=True)
+    make(tree)
+    digest = Layers(store).put(str(tree.parent), list(manifest.scan(str(tree), {})))
+    return Path(Layers(store).folder(digest))
 
 
 class Shop:
@@ -146,8 +158,6 @@ def test_a_folder_that_is_a_link_elsewhere_gives_no_other_layer(shop: Shop, tmp_
 
 
 def test_files_and_manifest_that_were_both_changed_are_refused(shop: Shop) -> None:
-    import hashlib
-
     (shop.tree / "usr/bin/owned").write_bytes(b"0wned\n")
 
     def change(rows: list[Any]) -> None:
@@ -206,3 +216,46 @@ def test_a_manifest_that_is_a_pipe_is_refused(shop: Shop) -> None:
     (shop.folder / "manifest").unlink()
     os.mkfifo(shop.folder / "manifest")
     assert shop.refused() == ("its manifest cannot be used: it is no regular file",)
+
+
+def forged(shop: Shop, folder: Path, change: Callable[[list[Entry], Path], list[Entry]]) -> None:
+    """The layer with another manifest and other files that give the same tar; that must not be taken for it."""
+    entries = change(manifest.read(str(folder)), folder / "tree")
+    manifest.write(str(folder), entries)
+    shop.digest = Digest(folder.name)
+    shop.refused()
+
+
+def test_a_file_that_holds_an_archive_is_not_taken_apart_into_other_files(shop: Shop) -> None:
+    inner = Entry("b", "file", 0o4755, 0, 0, 0, 512, hashlib.sha256(b"y" * 512).hexdigest())
+    outer = b"x" * 512 + tar.pack(manifest._member(inner), 512) + b"y" * 512
+
+    def change(entries: list[Entry], tree: Path) -> list[Entry]:
+        (tree / "a").write_bytes(b"x" * 512)
+        (tree / "b").write_bytes(b"y" * 512)
+        root, file = entries
+        return [root, file._replace(digest=hashlib.sha256(b"x" * 512).hexdigest()), inner]
+
+    forged(shop, kept(shop.other, lambda tree: (tree / "a").write_bytes(outer)), change)
+
+
+def test_a_whiteout_is_not_taken_for_a_file(shop: Shop) -> None:
+    def change(entries: list[Entry], tree: Path) -> list[Entry]:
+        (tree / ".wh.secret").write_bytes(b"")
+        root, hidden = entries
+        return [root, hidden._replace(path=".wh.secret", kind="file", digest=hashlib.sha256().hexdigest())]
+
+    forged(shop, kept(shop.other, lambda tree: os.mknod(tree / "secret", 0o020000, 0)), change)
+
+
+def test_an_opaque_folder_is_not_taken_for_one_with_a_file(shop: Shop) -> None:
+    def make(tree: Path) -> None:
+        (tree / "d").mkdir()
+        os.setxattr(tree / "d", "user.overlay.opaque", b"y")
+
+    def change(entries: list[Entry], tree: Path) -> list[Entry]:
+        (tree / "d/.wh..wh..opq").write_bytes(b"")
+        marker = Entry("d/.wh..wh..opq", "file", 0o644, 0, 0, 0, 0, hashlib.sha256().hexdigest())
+        return [entries[0], entries[1]._replace(kind="directory"), marker]
+
+    forged(shop, kept(shop.other, make), change)

@@ -40,6 +40,6 @@ def _adopt_from(other: str, step: Step, workshop: Workshop) -> bool:
         workshop.reporter.note(f"{text}{lines}")
         return False
     if adopted:
-        layers.remember(step.key, step.recorded)
+        # Not remembered by its key: that it is what the inputs give, this lock alone says.
         workshop.reporter.note(f"Copied {step.title} from {other}")
     return adopted

@@ -127,7 +127,8 @@ def repositories_of(lock: Lock, index: int) -> tuple[ArchiveState, ...]:
 
 
 def _group_key(lock: Lock, index: int, kind: str, parent: str) -> str:
-    # A layer's content is a function of the lock alone, so the parent's key serves as well as its digest.
+    # A layer's content is a function of these inputs, so the parent's key serves as well as its digest, so long as
+    # a key is remembered only for what was built here above layers that their own keys gave: a lock may lie.
     group, own = lock.groups[index], {}
     if kind == "configured":
         own = {"epoch": lock.epoch, "requested": sorted(group.requested)}

@@ -323,6 +323,8 @@ def test_layers_come_from_another_store_and_nothing_is_built(case: Case) -> None
     assert not case.server.requests
     assert "Copied packages, configured from" in told
     assert "Building" not in told
+    known = {entry.read_text(encoding="ascii").strip() for entry in (case.store / "keys-v1").iterdir()}
+    assert not known & set(case.digests()[2:]), "what a lock alone says is nothing for other projects"
     tree = case.store / "layers-v1" / case.digests()[3].removeprefix("sha256:") / "tree"
     assert os.getxattr(tree / "srv/box", "user.envbox.owner") == b"7:8"
     assert os.getxattr(tree / "srv/box/file", "user.envbox.owner") == b"9:9"

@@ -30,6 +30,7 @@ __all__ = [
     "Lock",
     "Request",
     "StepInput",
+    "by_name",
     "dumps",
     "load",
     "loads",
@@ -92,7 +93,7 @@ def mismatches(lock: Lock, spec: Spec) -> tuple[str, ...]:
         ("packages", wanted.packages, locked.packages),
         ("libraries.python", wanted.python, locked.python),
     ):
-        now, before = _by_name(new), _by_name(old)
+        now, before = by_name(new), by_name(old)
         names = sorted(now.keys() | before.keys())
         differences += [_difference(key, now[name], before[name]) for name in names]
     differences += _step_differences(lock, spec)
@@ -144,7 +145,7 @@ def _words(value: str | tuple[str, ...]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else value
 
 
-def _by_name(requests: Iterable[str]) -> defaultdict[str, tuple[str, ...]]:
+def by_name(requests: Iterable[str]) -> defaultdict[str, tuple[str, ...]]:
     """Requests by the package they are for; a library may be asked for once per marker."""
     found: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
     for request in sorted(set(requests)):

@@ -1,11 +1,12 @@
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from envbox.comparison import Change, Section, compare, layer_pairs
 from envbox.formats import debian_version
-from envbox.lock import ArchiveState, BuildStep, Group, LibrarySet, Lock, Request, StepInput
+from envbox.lock import ArchiveIndex, ArchiveState, BuildStep, Group, LibrarySet, Lock, Request, StepInput
+from envbox.spec import Repository
 from envbox.values import Architecture, Artifact, Digest
 
 
@@ -118,3 +119,98 @@ def test_layers_are_paired_by_what_they_are():
         ("base, configured", digest(5), digest(6)),
         ("added, unpacked", None, digest(8)),
     ]
+
+
+FULL = Lock(
+    recipe=1,
+    architecture=Architecture.AMD64,
+    epoch=0,
+    request=Request(
+        "debian:13", ("git", "team-tool"), ("numpy>=2",), "https://index", "http://mirror", "http://security", "x.asc",
+        "2026-11-01", "http://snapshots", (Repository("team", "https://team", "trixie", "team.asc", "A" * 40, ("main",)),),
+    ),
+    archives=(
+        ArchiveState("main", "http://x", "trixie", 0, digest(1), ("B" * 40,), (ArchiveIndex("main/binary-amd64/x", 1, digest(2)),)),
+        ArchiveState("team", "http://y", "trixie", 0, digest(3), ("A" * 40,), (ArchiveIndex("main/binary-amd64/y", 1, digest(4)),), ("xj",)),
+    ),
+    groups=(
+        Group("base", (), (artifact("libc6"),), digest(5), digest(6)),
+        Group("packages", ("git", "team-tool"), (artifact("git"), artifact("libc6", "2.0")), digest(7), digest(8)),
+    ),
+    libraries=(LibrarySet("python", "3.13", (artifact("uv"),), (Artifact("numpy", "2", "https://h/n", 1, digest(9)),), digest(10)),),
+    steps=(BuildStep("model", "make", (StepInput("x", "https://z/x", 1, digest(11)),), digest(12)),),
+)  # fmt: skip
+
+
+def leaves(value, path=()):
+    """Where a lock has a text, a number or a digest."""
+    if isinstance(value, tuple):
+        parts = enumerate(value)
+    elif is_dataclass(value) and not isinstance(value, Digest):
+        parts = ((field.name, getattr(value, field.name)) for field in fields(value))
+    else:
+        return [path]
+    return [leaf for part, inner in parts for leaf in leaves(inner, (*path, part))]
+
+
+def changed(value, path):
+    if not path:
+        if isinstance(value, Digest):  # in a digit that is not among those that are shown
+            return digest(int(value.hex, 16) + 1000)
+        if isinstance(value, Architecture):
+            return next(other for other in Architecture if other != value)
+        return value + 1 if isinstance(value, int) else f"{value}0"
+    if isinstance(value, tuple):
+        return tuple(changed(item, path[1:]) if number == path[0] else item for number, item in enumerate(value))
+    return replace(value, **{path[0]: changed(getattr(value, path[0]), path[1:])})
+
+
+@given(st.sampled_from(leaves(FULL)))
+def test_whatever_one_thing_of_a_lock_is_other_is_told(path):
+    other = changed(FULL, path)
+    assert other != FULL
+    sections = compare(FULL, other)
+    assert sections or layer_pairs(FULL, other)
+    for section in sections:
+        assert all(change.before != change.after for change in section.changes), section
+
+
+@given(st.sampled_from([path for path in leaves(FULL) if path[-1] not in {"size", "date"}]))
+def test_what_decides_what_is_installed_is_told_beside_other_changes(path):
+    """A date goes with what is signed then; a size without its digest makes a download fail."""
+    noise = replace(FULL, groups=(*FULL.groups, Group("added", ("jq",), (artifact("jq"),))))
+    other = changed(noise, path)
+    assert (compare(FULL, other), layer_pairs(FULL, other)) != (compare(FULL, noise), layer_pairs(FULL, noise))
+
+
+def test_nothing_of_a_lock_can_be_taken_out_or_put_in_another_order_unseen():
+    for name in ("archives", "groups", "libraries", "steps"):
+        values = getattr(FULL, name)
+        assert compare(FULL, replace(FULL, **{name: values[1:]}))
+        if len(values) > 1:
+            assert compare(FULL, replace(FULL, **{name: values[::-1]}))
+
+
+def test_another_address_and_another_key_of_an_archive_are_told():
+    team = replace(FULL.archives[1], url="http://evil", key=("xk",), signers=("C" * 40,))
+    assert [
+        (change.name, change.after) for change in by_title(FULL, replace(FULL, archives=(FULL.archives[0], team)))["archives"]
+    ] == [
+        ("team, key", Digest.of(b"xk").short), ("team, signers", "C" * 40), ("team, url", "http://evil"),
+    ]  # fmt: skip
+
+
+def test_an_archive_of_another_day_is_one_line():
+    later = replace(
+        FULL.archives[0], date=86400, release=digest(99), indexes=(ArchiveIndex("main/binary-amd64/x", 2, digest(98)),)
+    )
+    changes = by_title(FULL, replace(FULL, archives=(later, FULL.archives[1])))["archives"]
+    assert [change.name for change in changes] == ["main"]
+
+
+def test_a_newer_library_from_another_server_is_told_with_both_servers():
+    numpy = Artifact("numpy", "3", "https://evil/n", 1, digest(9))
+    libraries = (replace(FULL.libraries[0], artifacts=(numpy,)),)
+    assert by_title(FULL, replace(FULL, libraries=libraries)) == {
+        "python libraries": (Change("numpy", "2 from https://h", "3 from https://evil", "newer"),)
+    }

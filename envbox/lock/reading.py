@@ -8,12 +8,12 @@ from envbox.formats.toml_positions import positions
 from envbox.lock.reader import Fault, Table
 from envbox.lock.values import ArchiveIndex, ArchiveState, BuildStep, Group, LibrarySet, Lock, Request, StepInput
 from envbox.spec import Repository
+from envbox.spec.places import is_file_name
 from envbox.values import Architecture, Artifact, Problem
 
 FORMAT = 1
 _ANEW = "Take the file back from version control, or run `envbox lock` to write it anew."
 _URL = re.compile(r"https?://[^\s\x00-\x1f\x7f]+")
-_FILE_NAME = re.compile(r"(?!\.+$)[^/\x00-\x1f\x7f]{1,255}")
 _PROJECT_PATH = re.compile(r"(?!/)(?!(?:.*/)?\.\.(?:/|$))[^\x00-\x1f\x7f]+")
 _RELATIVE = re.compile(r"(?!/)(?!(?:.*/)?\.\.?(?:/|$))[^\s\\\x00-\x1f\x7f]+")
 
@@ -155,7 +155,7 @@ def _read_step(table: Table) -> BuildStep:
 
 def _read_input(table: Table) -> StepInput:
     name, source = table.text("name"), table.text("source")
-    if not _FILE_NAME.fullmatch(name):
+    if not is_file_name(name):
         raise table.fault(f"{name!r} is not a file's name", "name")
     if not (_URL.fullmatch(source) or _PROJECT_PATH.fullmatch(source)):
         raise table.fault(f"{source!r} is neither a URL nor a path of the project", "source")

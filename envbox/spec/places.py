@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from envbox.spec.checker import Section
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_FILE_NAME = re.compile(r"(?!\.+$)[^/\x00-\x1f\x7f]+")
 _LOGIN = "must not hold a user name or password, since the {} would carry them on"
+
+
+def is_file_name(text: str) -> bool:
+    """Whether a file of a folder can have this name (NAME_MAX of limits.h: 255 bytes), and a line can show it."""
+    return bool(_FILE_NAME.fullmatch(text)) and len(text.encode("utf-8", "surrogatepass")) <= 255
 
 
 def url_fault(url: str) -> str:

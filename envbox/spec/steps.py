@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from envbox.spec.checker import Section, shown
+from envbox.spec.places import is_file_name
 from envbox.spec.values import Step, StepInput
 from envbox.values import Digest
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-_FILE_NAME = re.compile(r"(?!\.+$)[^/\x00-\x1f\x7f]{1,255}")
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
 
@@ -101,6 +101,6 @@ def _is_url(url: str) -> bool:
 
 def _named(section: Section, default: str, *, url: str = "", path: str = "", digest: Digest | None = None) -> StepInput:
     name = section.text("name") or default
-    if not _FILE_NAME.fullmatch(name):
+    if not is_file_name(name):
         section.wrong(f"{shown(name)} is not a file's name; give the input a `name`", "name")
     return StepInput(name, url=url, path=path, digest=digest)

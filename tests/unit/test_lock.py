@@ -14,10 +14,12 @@ from envbox.errors import LockInvalid
 from envbox.lock import (
     ArchiveIndex,
     ArchiveState,
+    BuildStep,
     Group,
     LibrarySet,
     Lock,
     Request,
+    StepInput,
     dumps,
     load,
     loads,
@@ -386,3 +388,13 @@ def test_taking_all_libraries_out_is_a_disagreement() -> None:
     assert mismatches(LOCK, replace(SPEC, python=None)) == (
         "libraries.python: numpy>=2 is in envbox.lock, not in envbox.toml",
     )
+
+
+@pytest.mark.parametrize(("name", "valid"), [("é" * 127 + "x", True), ("é" * 128, False), ("..", False)])
+def test_an_input_has_a_name_that_a_file_can_have(name: str, valid: bool) -> None:
+    text = dumps(replace(LOCK, steps=(BuildStep("model", "make", (StepInput(name, "a", 1, A),)),)))
+    if valid:
+        assert loads(text).steps[0].inputs[0].name == name
+    else:
+        with pytest.raises(LockInvalid, match="is not a file's name"):
+            loads(text)

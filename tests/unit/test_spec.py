@@ -462,6 +462,7 @@ def test_a_step_is_a_name_a_command_and_its_inputs() -> None:
         ('{ path = "." }', "is not the path of a file or folder below the project's own"),
         ('{ path = "a", sha256 = "' + "0" * 64 + '" }', "step.inputs.sha256: is for a url"),
         ('{ path = "a", name = "../b" }', "is not a file's name"),
+        ('{ path = "' + "é" * 128 + '" }', "is not a file's name"),
         ('{ path = "a/x" }, { path = "b/x" }', "two inputs would be /inputs/x"),
         ("{ }", "must have either url or path"),
     ],

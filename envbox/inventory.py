@@ -85,6 +85,7 @@ def unneeded(store: Store, used: Collection[str], before: float, *, homes: bool)
         if homes
         else set()
     )
+    gone -= set(used)
     kept |= _roots_kept(store, known, gone)
     found = gc.items(store, gc.ENVIRONMENTS, gc.LAYERS, gc.TREES, gc.ARTIFACTS, gc.LISTS, gc.LOGS, gc.ROOTS)
     chosen = [item for item in found if item.since <= before and subject(item) not in kept]

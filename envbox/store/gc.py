@@ -93,13 +93,13 @@ def items(store: Store, *folders: str) -> Iterator[Item]:
 
 
 def in_use(store: Store) -> frozenset[str] | None:
-    """Names of the environments and layers of running sessions; None: one of them does not tell its layers."""
+    """Names of the environments, homes and layers of running sessions; None: one of them does not tell its layers."""
     found: set[str] = set()
     for session in sessions(store):
         values = record(store, session.environment)
         if values is None:
             return None
-        found.update({session.environment, *layers_of(values)})
+        found.update({session.environment, os.path.basename(str(values.get("home", ""))), *layers_of(values)})
     return frozenset(found)
 
 
@@ -134,7 +134,7 @@ def would_take_out(store: Store, choose: Callable[[Collection[str]], Collection[
 
 def _is_needed(item: Item, used: Collection[str] | None) -> bool:
     """Whether a session stands on it. Where one does not tell, all that it could stand on is needed."""
-    return item.folder in {ENVIRONMENTS, LAYERS} and (used is None or item.name in used)
+    return item.folder in {ENVIRONMENTS, LAYERS, HOMES} and (used is None or item.name in used)
 
 
 def _move(store: Store, chosen: Collection[Item], work: str) -> None:

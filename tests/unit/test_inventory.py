@@ -1,5 +1,7 @@
+import fcntl
 import json
 import os
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -135,3 +137,22 @@ def test_homes_go_only_if_asked_for_and_only_of_projects_that_are_gone(store, tm
     (folder / "envbox.toml").unlink()
     assert removed(homes=False) == set(), "the root stays, which tells whose the home is"
     assert removed(homes=True) == {home, f"{roots.Root(roots.PROJECT, str(folder)).name}.json"}
+
+
+def test_the_home_of_a_running_session_is_needed_though_its_project_is_gone(store, tmp_path):
+    identity = project(store, tmp_path / "here")
+    os.makedirs(store.path(gc.HOMES, "h"))
+    shutil.rmtree(tmp_path / "here")
+
+    def choose(used):
+        return inventory.unneeded(store, used, 1e12, homes=True)
+
+    session = store.path("tmp", f"session-{os.getpid()}-0a-{identity}")
+    os.mkdir(session)
+    for runs in (True, False):
+        descriptor = os.open(session, os.O_RDONLY)
+        if runs:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        homes = [item.name for item in gc.would_take_out(store, choose).items if item.folder == gc.HOMES]
+        assert homes == ([] if runs else ["h"])
+        os.close(descriptor)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from typing import TYPE_CHECKING
 
 from envbox.errors import ArtifactMismatch
-from envbox.store.work import write_file
+from envbox.store.work import work_folder, write_file
 from envbox.values import Digest
 
 if TYPE_CHECKING:
@@ -57,17 +56,14 @@ class Blobs:
     def put_parts(self, parts: Iterable[bytes]) -> tuple[Digest, int]:
         """Keep the bytes of all parts together as a blob; returns its digest and its size."""
         whole, size = hashlib.sha256(), 0
-        descriptor, path = tempfile.mkstemp(dir=self._store.path("tmp"))
-        try:
-            with os.fdopen(descriptor, "wb") as file:
+        with work_folder(self._store, "blob") as work:
+            path = os.path.join(work, "blob")
+            with open(path, "xb") as file:
                 for part in parts:
                     whole.update(part)
                     size += file.write(part)
             digest = Digest(whole.hexdigest())
             os.replace(path, self.path(digest))
-        except BaseException:
-            os.unlink(path)
-            raise
         return digest, size
 
     def check(self, digest: Digest, name: str) -> None:
@@ -92,5 +88,5 @@ class Blobs:
         os.unlink(path)
         raise ArtifactMismatch(
             f"{name}: the copy in the store is damaged and was removed: {path}",
-            hint="run the same command again to download it anew",
+            hint="run the same command again, which takes it anew from where it came",
         )

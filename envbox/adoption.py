@@ -9,6 +9,7 @@ from envbox.sources import stores
 from envbox.store.layers import Layers
 from envbox.store.other_store import Refused, adopt
 from envbox.store.work import exclusive, work_folder
+from envbox.values import visible
 
 if TYPE_CHECKING:
     from envbox.plan import Plan, Step
@@ -35,7 +36,7 @@ def _adopt_from(other: str, step: Step, workshop: Workshop) -> bool:
         with work_folder(workshop.store, "adoption") as work:
             adopted = adopt(other, step.recorded, layers, os.path.join(work, "layer"))
     except Refused as refused:
-        lines = "".join(f"\n  {line}" for line in refused.lines)
+        lines = "".join(f"\n  {visible(line)}" for line in refused.lines)
         text = f"The layer {step.title!r} in {other} was refused: it is not {step.recorded.short}, as which it is kept"
         workshop.reporter.note(f"{text}{lines}")
         return False

@@ -16,6 +16,7 @@ from envbox.distros import DISTROS
 from envbox.errors import ArtifactHostile, BuildFailed, DigestMismatch, LayerDamaged
 from envbox.managers import MANAGERS, GroupWork
 from envbox.plan import Plan, Step, layers_of, make_plan, repositories_of, with_recorded
+from envbox.sandbox.owners import ATTRIBUTE as OWNER
 from envbox.store import difference, manifest
 from envbox.store.layers import Layers
 from envbox.store.normalise import Times, normalise
@@ -23,6 +24,7 @@ from envbox.store.normalise_table import ROWS, ROWS_OF_STEPS
 from envbox.store.stack import Stack
 from envbox.store.verify import check_trees
 from envbox.store.work import exclusive, seal, sweep, work_folder
+from envbox.values import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -234,9 +236,12 @@ class _Builder:
         return self._put(step, folder, entries)
 
     def _put(self, step: Step, folder: str, entries: Sequence[Entry]) -> Digest:
-        reserved = [entry.path for entry in entries if manifest.is_reserved(entry.path)]
-        if reserved:
-            raise BuildFailed(f"{step.title}: it makes /{reserved[0]}, and layers tell by such names what they hide")
+        for entry in entries:
+            path = visible(f"/{entry.path}")
+            if manifest.is_reserved(entry.path):
+                raise BuildFailed(f"{step.title}: it makes {path}, and layers tell by such names what they hide")
+            if any(name == OWNER for name, _ in entry.xattrs):
+                raise BuildFailed(f"{step.title}: it gives {path} the attribute {OWNER}, which is envbox's own")
         return self._layers.put(folder, entries)
 
     def _trees(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from envbox.store import manifest
+from envbox.values import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +22,7 @@ class Difference(NamedTuple):
     what: str
 
     def __str__(self) -> str:
-        return f"/{self.path}: {self.what}" if self.path else self.what
+        return visible(f"/{self.path}: {self.what}" if self.path else self.what)
 
 
 def compare(expected: Iterable[Entry], found: Iterable[Entry]) -> tuple[Difference, ...]:

@@ -140,9 +140,13 @@ def _scanned(
     elif kind != "whiteout":
         attributes = os.listxattr(full, follow_symlinks=False)
         if ATTRIBUTE in attributes:
-            uid, gid = parse_owner(os.getxattr(full, ATTRIBUTE))
+            value = os.getxattr(full, ATTRIBUTE)
+            try:
+                uid, gid = parse_owner(value)
+            except ValueError:  # kept as what it is: no manifest and no layer has it
+                xattrs = ((ATTRIBUTE, value.hex()),)
         if _CAPABILITY in attributes:
-            xattrs = ((_CAPABILITY, _portable_capability(os.getxattr(full, _CAPABILITY)).hex()),)
+            xattrs += ((_CAPABILITY, _portable_capability(os.getxattr(full, _CAPABILITY)).hex()),)
         if _OPAQUE_ATTRIBUTE in attributes:
             kind = "opaque"
     if kind == "file" and status.st_nlink > 1:
@@ -163,8 +167,10 @@ def _kind_of(status: os.stat_result) -> str:
 
 
 def parse_owner(value: bytes) -> tuple[int, int]:
-    """The owner in an attribute's value, `uid:gid`."""
+    """The owner in an attribute's value, `uid:gid`. Raises ValueError."""
     uid, _, gid = value.partition(b":")
+    if not (uid.isdigit() and gid.isdigit()):
+        raise ValueError(f"{value!r} is no owner")
     return int(uid), int(gid)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ _BLOCK = 1 << 20
 _BATCH = 64  # files that a thread takes at once: most are small
 _MANIFEST = "manifest"
 _LAYERS, _TREES = "layers-v1", "packages-v1"
+_UNUSABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
+"""What a manifest that is none can end in."""
 _MOST = 20  # paths of one damage that an error names
 
 
@@ -158,13 +161,19 @@ def _digests(files: list[tuple[object, str]]) -> dict[object, tuple[str, int]]:
 def _sha256(path: str) -> tuple[str, int]:
     own, size = hashlib.sha256(), 0
     try:
-        with open(path, "rb", buffering=0) as file:
+        with open(path, "rb", buffering=0, opener=_open_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return "", 0
             while content := file.read(_BLOCK):
                 own.update(content)
                 size += len(content)
     except OSError:
         return "", size
     return own.hexdigest(), size
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # to open a pipe would wait for whoever writes it
 
 
 @dataclass
@@ -181,12 +190,16 @@ class _Folder:
 
     def compare(self, contents: _Contents) -> None:
         """All but contents, which are asked for."""
-        tree = os.path.join(self.path, "tree")
         try:
+            if not os.path.isfile(os.path.join(self.path, _MANIFEST)):
+                raise FileNotFoundError(self.path)
             self.entries = manifest.canonical(manifest.read(self.path))
-        except (OSError, ValueError, TypeError, KeyError):
-            self.differences.append(Difference(_MANIFEST, "cannot be read" if os.path.isdir(self.path) else "missing"))
-            return
+            self._compare_all(os.path.join(self.path, "tree"), contents)
+        except _UNUSABLE:
+            what = "cannot be read" if os.path.isdir(self.path) else "missing"
+            self.entries, self.files, self.differences = [], [], [Difference(_MANIFEST, what)]
+
+    def _compare_all(self, tree: str, contents: _Contents) -> None:
         expected, found = {entry.path: entry for entry in self.entries}, _scan(tree)
         for path in expected.keys() | found.keys():
             self._compare_path(path, expected.get(path), found.get(path))
@@ -239,7 +252,7 @@ def _layer_digest(folder: _Folder) -> str:
     """Of the canonical tar that manifest and tree give; empty if they give none."""
     try:
         return manifest.measure(os.path.join(folder.path, "tree"), folder.entries)[1].hex
-    except (OSError, ValueError, TypeError, KeyError, OverflowError):
+    except _UNUSABLE:
         return ""
 
 

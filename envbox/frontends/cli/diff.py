@@ -10,6 +10,7 @@ import typer
 
 from envbox import api
 from envbox.frontends.cli import counted
+from envbox.values import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,6 +86,6 @@ def _layer_lines(layer: api.LayerDiff, most: int | None) -> Iterator[str]:
         return
     yield f"{layer.title}: {digests}, {counted(len(layer.files), 'path', 'paths')}"
     for file in layer.files[:most]:
-        yield f"  /{file.path}: {file.what}{f' [{file.package}]' if file.package else ''}"
+        yield visible(f"  /{file.path}: {file.what}{f' [{file.package}]' if file.package else ''}")
     if most is not None and len(layer.files) > most:
         yield f"  and {len(layer.files) - most} more (`--files` lists all)"

@@ -42,6 +42,11 @@ def test_names_that_share_a_file_are_the_same_whichever_comes_first():
     assert compare(one, other) == ()
 
 
+def test_control_characters_of_strangers_are_told_and_not_sent():
+    found = compare([], [FILE._replace(path="a\x1b]0;x\x07\n\udce9é\u202e")])
+    assert [str(line) for line in found] == ["/a\\x1b]0;x\\x07\\n\\udce9é\\u202e: new"]
+
+
 def test_long_lists_are_cut():
     found = [Difference(str(number), "new") for number in range(5)]
     assert lines(found, 5) == [f"/{number}: new" for number in range(5)]

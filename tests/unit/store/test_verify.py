@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -45,6 +46,32 @@ def test_a_file_of_another_size_is_told_once(kept: Kept) -> None:
     kept.file.write_bytes(b"contents")
     os.utime(kept.file, (time, time))
     assert kept.told() == ["layer /file: content"]
+
+
+@pytest.mark.parametrize(
+    "content", ["[]\n", "[" * 100_000, "7\n", '["", "directory", "x", 0, 0, 0, 0, "", "", []]\n', None]
+)
+def test_a_manifest_that_is_none_is_told(kept: Kept, content: str | None) -> None:
+    path = kept.folder / "manifest"
+    path.unlink()
+    if content is None:
+        os.mkfifo(path)
+    else:
+        path.write_text(content)
+    assert kept.told() == ["layer /manifest: cannot be read"]
+
+
+def test_an_owner_that_is_none_is_told(kept: Kept) -> None:
+    os.setxattr(kept.file, "user.envbox.owner", b"junk")
+    assert kept.told() == ["layer /file: attributes"]
+
+
+def test_a_pipe_in_place_of_a_file_or_an_artifact_is_told(kept: Kept) -> None:
+    kept.file.unlink()
+    os.mkfifo(kept.file)
+    os.mkfifo(kept.store.path("blobs", "sha256", "0" * 64))
+    os.mkfifo(kept.store.path("blobs", "sha256", hashlib.sha256().hexdigest()))
+    assert kept.told() == ["artifact content", "artifact content", "layer /file: a fifo, not a file"]
 
 
 def test_a_name_that_stands_for_a_whiteout_is_told(kept: Kept) -> None:

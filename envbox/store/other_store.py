@@ -10,7 +10,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from envbox.host import local
+from envbox.host import local, reflink
 from envbox.host.place import Elsewhere, LocalFile
 from envbox.sandbox.owners import ATTRIBUTE as OWNER
 from envbox.store import difference, manifest
@@ -135,11 +135,12 @@ def _copied(entry: Entry, source: str, tree: str) -> Entry | None:
 def _copy_file(entry: Entry, source: str, path: str) -> Entry | None:
     content, size = hashlib.sha256(), 0
     try:
-        with local.opened(source) as descriptor, open(path, "xb") as file:
-            # One byte more than promised shows that there is more.
-            for block in local.blocks(descriptor, entry.size + 1):
+        with local.opened(source) as descriptor, open(path, "x+b") as file:
+            cloned = reflink.clone(descriptor, file.fileno())
+            # A clone is ours: nobody changes it once it is read. One byte more than promised shows that there is more.
+            for block in local.blocks(file.fileno() if cloned else descriptor, entry.size + 1):
                 content.update(block)
-                size += file.write(block)
+                size += len(block) if cloned else file.write(block)
     except Elsewhere as failure:
         return None if failure.gone else entry._replace(digest="")
     _finish(entry, path, entry.mode)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
 from envbox.errors import BuildFailed
 from envbox.formats import dependency
+from envbox.host import reflink
 from envbox.managers.apt.package_tree import INFO
 from envbox.sandbox.owners import ATTRIBUTE as OWNER_ATTRIBUTE
 from envbox.store.manifest import Entry
@@ -249,4 +249,4 @@ def link_or_copy(source: str, target: str) -> None:
     except OSError as error:
         if error.errno not in {errno.EMLINK, errno.EXDEV, errno.EPERM}:
             raise
-        shutil.copy2(source, target, follow_symlinks=False)
+        reflink.copy(source, target)

@@ -2,7 +2,8 @@
 
 A list is 55 MB of text that takes longer to decompress and to parse than all the rest of adding a package. All
 projects share the lists: no command of a base can write them, and they are checked by their hashes when they are read.
-What a base's apt computes is for stacks of the very same layers alone, since another base may not trust it.
+What the apt of a base computes, with nothing above it, is for stacks on the very same layers alone: another base may
+not trust it.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def prepare(archive: Archive, store: Store) -> str:
 
 
 def prepare_cache(store: Store, folder: str, layers: Sequence[str], warm: Callable[[str], object]) -> str:
-    """Have the cache that the apt of this stack makes of the lists in `folder`; `warm` lets it fill a new one."""
+    """Have the cache that the apt of this base makes of the lists in `folder`; `warm` lets it fill a new one."""
     stack = "\n".join(os.path.relpath(layer, store.root) for layer in layers)
     target = os.path.join(folder, f"{_CACHE}-{hashlib.sha256(os.fsencode(stack)).hexdigest()}")
     if not is_whole(target):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from envbox.values import Artifact
 
 _URI = re.compile(rf"^'http://{lists.HOST}/([a-z0-9-]+)/(\S+)' ", re.MULTILINE)
+_LAYERS_OF_BASE = 2  # which are enough to run apt, and the same for every project
 _CHANGES = re.compile(r"^The following packages will be (REMOVED|DOWNGRADED):\n((?:  .*\n)+)", re.MULTILINE)
 _OPTIONS = (
     f"Dir::Etc::SourceList={lists.PLACE}/sources.list",
@@ -69,9 +72,10 @@ def solve(
     Raises Unsatisfiable with apt's own reason.
     """
     folder = lists.prepare(archive, store)
+    base = replace(sandbox, layers=sandbox.layers[:_LAYERS_OF_BASE], work=os.path.join(sandbox.work, "cache"))
     warm = ["apt-cache", "gencaches"]
     cache = lists.prepare_cache(
-        store, folder, sandbox.layers, lambda new: _run(sandbox, lists.mounts(folder, new, "write"), warm)
+        store, folder, base.layers, lambda new: _run(base.prepare(), lists.mounts(folder, new, "write"), warm)
     )
     wanted = [str(request) for request in requests]
     result = _run(

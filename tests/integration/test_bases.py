@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from tests.support import oracle
+from envbox.distros import DISTROS
 
 pytestmark = pytest.mark.real
 
@@ -24,7 +24,7 @@ def spec(base: str) -> str:
 def seconds_since_expiry(base):
     """How long ago the archive's promise to be current ended; an archive that is frozen or mirrored late has one."""
     folder = base.removeprefix("debian:")
-    with urllib.request.urlopen(f"{oracle.DEBIAN}/dists/{folder}/InRelease", timeout=60) as answer:
+    with urllib.request.urlopen(f"{DISTROS['debian'].url}/dists/{folder}/InRelease", timeout=60) as answer:
         found = re.search(rb"^Valid-Until: (.*)$", answer.read(), re.MULTILINE)
     return time.time() - email.utils.parsedate_to_datetime(found[1].decode()).timestamp() if found else 0.0
 

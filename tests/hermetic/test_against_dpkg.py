@@ -72,6 +72,19 @@ SETS: dict[str, tuple[DebRecipe, ...]] = {
             scripts={"postinst": SH + "echo 'c = 3' >>/etc/settings/other.conf\n"},
         ),
     ),
+    "runs-hooks-of-packages-that-are-configured": (
+        DebRecipe("a-caller", scripts={"postinst": SH + "run-parts /etc/hooks.d >/var/lib/called\n"}),
+        DebRecipe(
+            "b-hook",
+            files={
+                "etc/hooks.d/b-hook": File(b"#!/bin/sh\n. /var/lib/b-hook\necho hooked\n", 0o755),
+                "etc/hooks.d/not-run.conf": "x\n",
+            },
+            conffiles=("/etc/hooks.d/b-hook", "/etc/hooks.d/not-run.conf"),
+            scripts={"postinst": SH + "echo true >/var/lib/b-hook\n"},
+            depends="a-caller",
+        ),
+    ),
     "old-layout": (
         DebRecipe("oldies", files={"bin/oldie": "#!/bin/sh\n", "lib/oldie/x": "x", "sbin/old-admin": "#!/bin/sh\n"}),
         DebRecipe("runner", files={"var/run/runner/keep": "x"}),

@@ -17,7 +17,7 @@ from envbox.managers.apt.unpacked import Farm
 from envbox.sandbox.spec import Mount
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from envbox.build_sandbox import BuildSandbox
     from envbox.distros import Distro
@@ -109,8 +109,9 @@ class Apt:
         fired = database.file_triggers(lower.get(f"{database.ADMIN}/triggers/File", ""), packages)
         root = store.path("packages-v1")
         late = _late_files(group, packages, root)
-        commands = configured.script(packages, late, fired)
-        files = {**database.seed(packages, automatic, lower), **configured.seeds(commands)}
+        hidden = [] if group.is_base else _hidden(group, packages, late)
+        commands = configured.script(packages, late, fired, hidden)
+        files = {**database.seed(packages, automatic, lower, set(hidden)), **configured.seeds(commands)}
         if group.is_base:
             files.update(sources.files(group.distro, group.release))
         files.update(sources.repository_files(group.repositories))
@@ -153,6 +154,17 @@ def _late_files(group: GroupWork, packages: Sequence[PackageTree], root: str) ->
     return {
         path: place.source.replace(root, preinst.PACKAGES, 1) for path, place in _farm(group, packages).late.items()
     }
+
+
+def _hidden(group: GroupWork, packages: Sequence[PackageTree], late: Mapping[str, str]) -> list[str]:
+    """Configuration files of the group, but for those that are below already, or come at another place or time."""
+    diverted = Installed(group.below, group.read_below).diversions
+    shipped = {entry.path for package in packages for entry in package.entries if entry.kind == "file"}
+
+    def stays(path: str) -> bool:
+        return path in late or path in diverted or path not in shipped or group.below.get(path) is not None
+
+    return configured.conffiles(packages, stays)
 
 
 def _automatic(packages: Sequence[PackageTree], group: GroupWork) -> list[tuple[str, str]]:

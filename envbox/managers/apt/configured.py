@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from envbox.build_sandbox import LIMITS
@@ -66,10 +66,34 @@ def seeds(commands: str) -> dict[str, str]:
     return {_POLICY: "#!/bin/sh\nexit 101\n", _SCRIPT: commands}
 
 
-def script(packages: Sequence[PackageTree], late: Mapping[str, str], fired: Sequence[tuple[str, str]]) -> str:
-    """The commands that configure unpacked `packages`, for the root's own sh; `late` as for `preinst.commands`."""
+def conffiles(packages: Sequence[PackageTree], stays: Callable[[str], bool]) -> list[str]:
+    """Absolute paths of the configuration files that nobody shall see until their package is configured."""
+    counts = Counter(path for package in packages for path, _, _ in package.conffiles)
+    known = [conffile for package in packages for conffile in package.conffiles]
+    return sorted(path for path, _, removed in known if counts[path] == 1 and not removed and not stays(path[1:]))
+
+
+def _hide(paths: Sequence[str]) -> list[str]:
+    """As dpkg leaves what it has unpacked: hooks of packages that cannot run yet are out of sight."""
+    if not paths:
+        return []
+    program = 'while (<STDIN>) { chomp; rename($_, "$_.dpkg-new") if -f $_ && ! -l $_ }'
+    return [f"perl -e {shlex.quote(program)} <<'END OF PATHS'", *paths, "END OF PATHS"]
+
+
+def script(
+    packages: Sequence[PackageTree],
+    late: Mapping[str, str],
+    fired: Sequence[tuple[str, str]],
+    hidden: Sequence[str] = (),
+) -> str:
+    """The commands that configure unpacked `packages`, for the root's own sh.
+
+    `late` as for `preinst.commands`; `hidden` are configuration files that dpkg puts into place.
+    """
     lines = ["set -e", "cd /", LIMITS, *_OVERRIDES]
     lines += preinst.commands(packages, late)
+    lines += _hide(hidden)
     lines += [f"dpkg-trigger --no-await --by-package={shlex.quote(by)} {shlex.quote(name)}" for name, by in fired]
     lines.append("dpkg --force-unsafe-io --configure --pending")
     lines.append("dpkg --force-unsafe-io --triggers-only --pending")

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from envbox.managers.apt.package_tree import PackageTree
 
@@ -15,13 +15,18 @@ _NOAWAIT = {"interest": "", "interest-await": "", "interest-noawait": "/noawait"
 
 
 def seed(
-    packages: Sequence[PackageTree], automatic: Iterable[tuple[str, str]], lower: dict[str, str]
+    packages: Sequence[PackageTree],
+    automatic: Iterable[tuple[str, str]],
+    lower: dict[str, str],
+    hidden: Collection[str] = (),
 ) -> dict[str, str]:
     """Database files (path -> text) after `packages` were unpacked over a root whose files are `lower`.
 
-    `automatic` are name and architecture of those that nobody asked for by name.
+    `automatic` are name and architecture of those that nobody asked for by name, `hidden` the configuration files
+    that dpkg shall put into place.
     """
-    files = {f"{ADMIN}/status": _join(lower.get(f"{ADMIN}/status", ""), [_unpacked(package) for package in packages])}
+    paragraphs = [_unpacked(package, hidden) for package in packages]
+    files = {f"{ADMIN}/status": _join(lower.get(f"{ADMIN}/status", ""), paragraphs)}
     files.update(_interests(packages, lower))
     if not lower:
         files[f"{ADMIN}/diversions"] = ""
@@ -42,13 +47,14 @@ def _join(before: str, paragraphs: Iterable[str]) -> str:
     return "\n\n".join([*parts, *paragraphs]) + "\n\n"
 
 
-def _unpacked(package: PackageTree) -> str:
+def _unpacked(package: PackageTree, hidden: Collection[str]) -> str:
     lines = package.control.strip("\n").split("\n")  # a description may hold what else splits lines
     lines.insert(1, "Status: install ok unpacked")
     if package.conffiles:
         lines.append("Conffiles:")
-        # The final file is in place already, so that dpkg keeps it: its hash is known, there is nothing to ask.
-        lines += [f" {path} {md5}{' remove-on-upgrade' if flag else ''}" for path, md5, flag in package.conffiles]
+        # Where the final file is in place already, dpkg keeps it: its hash is known, there is nothing to ask.
+        known = [(path, "newconffile" if path in hidden else md5, flag) for path, md5, flag in package.conffiles]
+        lines += [f" {path} {md5}{' remove-on-upgrade' if flag else ''}" for path, md5, flag in known]
     return "\n".join(lines)
 
 

@@ -81,7 +81,8 @@ def test_preinst_scripts_run_after_those_of_what_they_pre_depend_on():
 
 
 def test_the_script_is_one_that_sh_understands():
-    text = script([package("a'b", scripts=("preinst",))], {"usr/x y": "/run/p/it's"}, [("/usr/share/man", "a")])
+    package_ = package("a'b", scripts=("preinst",))
+    text = script([package_], {"usr/x y": "/run/p/it's"}, [("/usr/share/man", "a")], ["/etc/a b", "/etc/it's"])
     subprocess.run(["sh", "-n"], input=text.encode(), check=True)
 
 

@@ -88,6 +88,7 @@ ROWS = (
     Row("var/lib/ldap/*", _DATA),
     Row("etc/firebird/*/SYSDBA.password", _DATA),
     Row("var/lib/firebird/*/system/security*.fdb", _DATA),
+    Row("usr/lib/jvm/java-11-*/lib/server/*.jsa", "addresses of a Java machine's memory, which starts without them"),
     Row("etc/apt/trustdb.gpg", _DATED),
     Row("var/lib/systemd/random-seed", _SECRET),
     Row("var/lib/systemd/credential.secret", _SECRET),

@@ -25,12 +25,19 @@ init*) mkdir "$2"; : >"$2/package.cache" ;;
 *register) echo "${4##*/}" >>"${1#*=}/package.cache" ;;
 esac
 """
+PYTHON = """#!/bin/sh
+while read -r file; do echo "$PYTHONHASHSEED" >"$file"; done
+"""
 POSTINST = """#!/bin/sh
 set -e
 ls -U /usr/share/info | shuf >/usr/share/info/dir
 ls -U /var/lib/ghc/package.conf.d | shuf >/var/lib/ghc/package.conf.d/package.cache
 mkdir -p /usr/share/fonts/made
 : >/var/cache/fontconfig/left-over
+echo 01234567-random >/usr/share/fonts/.uuid
+mkdir -p /usr/lib/python3.9/__pycache__ /var/cache/man
+echo index >/var/cache/man/index.db
+echo random >/usr/lib/python3.9/__pycache__/x.cpython-39.pyc
 useradd --system --no-create-home postgres
 """
 RECIPE = DebRecipe(
@@ -42,6 +49,10 @@ RECIPE = DebRecipe(
         "usr/bin/install-info": File(INSTALL_INFO.encode(), 0o755),
         "usr/bin/ghc-pkg": File(GHC_PKG.encode(), 0o755),
         "usr/bin/pg_createcluster": File(b"#!/bin/sh\n", 0o755),
+        "usr/bin/man": File(b"#!/bin/sh\necho man 2.9.4\n", 0o755),
+        "usr/bin/mandb": File(b"#!/bin/sh\n", 0o755),
+        "usr/bin/python3.9": File(PYTHON.encode(), 0o755),
+        "usr/lib/python3.9/x.py": "x\n",
         "usr/share/fonts/x.ttf": "x",
         "var/cache/fontconfig": Folder(),
         "var/lib/postgresql": Folder(),
@@ -60,8 +71,11 @@ def test_caches_are_written_anew_by_name_and_after_their_folders_are_dated(case:
     packages = case.content("var/lib/ghc/package.conf.d/package.cache")
     assert packages.split() == [b"Z.conf", b"a.conf", b"b.conf", b"c.conf"]
     assert case.content("var/cache/fontconfig/young") == b""
+    assert case.content("usr/share/fonts/.uuid") == b"45746e26-0b80-640b-a0a6-4c42c41e953d"
+    assert case.content("usr/lib/python3.9/__pycache__/x.cpython-39.pyc") == b"0\n"
     found = case.entries()
     assert "var/cache/fontconfig/left-over" not in found
+    assert "var/cache/man/index.db" not in found
     assert found["var/lib/postgresql"].uid == int(
         case.content("etc/passwd").rpartition(b"postgres:x:")[2].split(b":")[0]
     )

@@ -30,6 +30,12 @@ SETTLINGS = (
         ("etc/fonts/", "usr/share/fontconfig/", "usr/share/fonts/"),
         "fontconfig drops a cache whose folder is younger than SOURCE_DATE_EPOCH: the folders are dated first",
         (
+            # Before release 2.14 a file in each folder holds the random name of its cache.
+            "find /usr/share/fonts /usr/local/share/fonts -name .uuid 2>/dev/null | while read -r file; do",
+            '  printf %s "$file" | md5sum |',
+            r"    sed -E 's/^(.{8})(.{4})(.{4})(.{4})(.{12}).*/\1-\2-\3-\4-\5/' |",
+            '    tr -d "\\n" >"$file"',
+            "done",
             "for folder in /usr/share/fonts /usr/local/share/fonts; do",
             '  if [ -d "$folder" ]; then',
             '    find "$folder" -type d -newermt "@$SOURCE_DATE_EPOCH" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +',
@@ -66,6 +72,29 @@ SETTLINGS = (
         ),
     ),
     Settling(
+        "man",
+        "/var/cache/man",
+        ("usr/bin/mandb",),
+        "before release 2.10 the index of manual pages holds the time it was made; man does without",
+        ("if man --version | grep -q ' 2[.][0-9][.]'; then rm -rf /var/cache/man/*; fi",),
+    ),
+    Settling(
+        "python3.9",
+        "/usr/lib/python3.9/__pycache__",
+        ("usr/lib/python3.9/",),
+        "compiled with -E, so with sets in a random order, which later releases of Python sort",
+        (
+            "find /usr/lib/python3.9 -name '*.cpython-39.pyc' | LC_ALL=C sort | python3.9 -S -c '",
+            "import os, py_compile, sys",
+            "for line in sys.stdin:",
+            '    folder, name = os.path.split(line.rstrip("\\n"))',
+            '    source = os.path.join(os.path.dirname(folder), name.replace(".cpython-39.pyc", ".py"))',
+            "    if os.path.exists(source):",
+            "        py_compile.compile(source, line.rstrip(), doraise=True)",
+            "'",
+        ),
+    ),
+    Settling(
         "pg_createcluster",
         "/var/lib/postgresql",
         ("usr/bin/pg_createcluster",),
@@ -81,6 +110,6 @@ def commands(packages: Sequence[PackageTree]) -> list[str]:
     for settling in SETTLINGS:
         if any(entry.path.startswith(settling.ships) for package in packages for entry in package.entries):
             lines.append(f"if command -v {settling.tool} >/dev/null && [ -e {settling.path} ]; then")
-            lines += [f"  {line}" for line in settling.commands]
+            lines += settling.commands
             lines.append("fi")
     return lines

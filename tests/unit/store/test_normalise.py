@@ -77,6 +77,7 @@ LEFT = {
     "var/lib/ldap/data.mdb": None,
     "etc/firebird/3.0/SYSDBA.password": None,
     "var/lib/firebird/3.0/system/security3.fdb": None,
+    "usr/lib/jvm/java-11-openjdk-amd64/lib/server/classes.jsa": None,
     "etc/apt/trustdb.gpg": None,
     "var/lib/systemd/random-seed": None,
     "var/lib/systemd/credential.secret": None,

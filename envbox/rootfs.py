@@ -4,42 +4,39 @@ from __future__ import annotations
 
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from envbox import inputs, libraries, steps
+from envbox import libraries, steps
 from envbox.adoption import adopt_layers
 from envbox.build_sandbox import BuildSandbox
 from envbox.distros import DISTROS
-from envbox.errors import ArtifactHostile, BuildFailed, DigestMismatch, LayerDamaged
+from envbox.errors import BuildFailed, DigestMismatch, LayerDamaged
 from envbox.managers import MANAGERS, GroupWork
 from envbox.plan import Plan, Step, layers_of, make_plan, repositories_of, with_recorded
+from envbox.provision import Provision
 from envbox.sandbox.owners import ATTRIBUTE as OWNER
 from envbox.store import difference, manifest
 from envbox.store.layers import Layers
 from envbox.store.normalise import Times, normalise
 from envbox.store.normalise_table import ROWS, ROWS_OF_STEPS
 from envbox.store.stack import Stack
-from envbox.store.verify import check_trees
 from envbox.store.work import exclusive, seal, sweep, work_folder
 from envbox.values import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Sequence
 
     from envbox.lock import Lock
     from envbox.store.manifest import Entry
     from envbox.store.normalise_table import Row
-    from envbox.values import Artifact, Digest
+    from envbox.values import Digest
     from envbox.workshop import Workshop
 
 _STEADY = "a second build here gave the same: the one promised was built by other rules, or from other files"
 _RECORD = "if what was built is right, `envbox lock --record` records it"
-_HOSTILE = "leave the package out of `packages`, or take it from another archive"
 _MOST_PATHS = 20  # that an error names
-_MOST_UNPACKERS = 8  # xz releases the interpreter's lock; an eighth of the work does not
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ def materialize(lock: Lock, workshop: Workshop) -> Rootfs:
     if todo.to_build and adopt_layers(todo, workshop):
         todo = plan(lock, workshop)
     if todo.to_build:
-        builder.fetch(todo)
+        builder.provision.fetch(todo)
     for step in todo.steps:
         builder.take(step)
     seal(workshop.store, builder.published())
@@ -79,18 +76,12 @@ def materialize(lock: Lock, workshop: Workshop) -> Rootfs:
     return Rootfs(builder.recorded(todo), tuple(builder.digests), trees, tuple(builder.built))
 
 
-def _unpackers() -> int:
-    return min(len(os.sched_getaffinity(0)), _MOST_UNPACKERS)
-
-
 class _Builder:
     """Takes the steps of a plan one after the other, each on top of those before."""
 
     def __init__(self, lock: Lock, workshop: Workshop) -> None:
         self.digests: list[Digest] = []
         self.built: list[Step] = []
-        self._found: set[Artifact] = set()
-        """Whose trees were in the store before: nobody has read them since."""
         self._lock = lock
         self._workshop = workshop
         self._store = workshop.store
@@ -100,45 +91,7 @@ class _Builder:
         name, _, self._release = lock.request.base.partition(":")
         self._distro = DISTROS[name]
         self._manager = MANAGERS[self._distro.manager]
-
-    def fetch(self, todo: Plan) -> None:
-        """Download what the missing layers need; .debs are unpacked while others still come."""
-        lock, missing = self._lock, todo.to_build
-        groups = {step.index for step in missing if step.kind in {"unpacked", "configured"}}
-        debs = [artifact for index in sorted(groups) for artifact in lock.groups[index].artifacts]
-        others = [a for s in missing if s.kind == "library" for a in libraries.artifacts_of(lock.libraries[s.index])]
-        others += [a for s in missing if s.kind == "step" for a in inputs.downloads(lock.steps[s.index])]
-        unpacked = {artifact.digest for artifact in debs}
-        self._found.update(filter(self._has_tree, debs))
-        if debs:
-            self._reporter.start("unpack", "Unpacking packages", len(debs))
-        with work_folder(self._store, "unpack") as work, ThreadPoolExecutor(_unpackers()) as pool:
-            futures = []
-
-            def arrived(artifact: Artifact) -> None:
-                if artifact.digest in unpacked:
-                    futures.append(pool.submit(self._unpack_one, artifact, work))
-
-            try:
-                # The largest first: none is left to a single core at the end.
-                largest_first = sorted(debs, key=lambda artifact: -artifact.size)
-                self._workshop.fetch([*largest_first, *others], self._lock, arrived)
-                for future in futures:
-                    future.result()
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
-        self._reporter.finish("unpack")
-
-    def _unpack_one(self, artifact: Artifact, work: str) -> None:
-        blobs = self._workshop.blobs
-        name = f"{artifact.name} {artifact.version}"
-        try:
-            self._manager.add_tree(self._store, artifact, partial(blobs.read, artifact.digest, name), work)
-        except ArtifactHostile as error:
-            about = "" if error.message.startswith(name) else f"{name}: "
-            raise ArtifactHostile(f"{about}{error.message}", hint=error.hint or _HOSTILE) from error
-        self._reporter.advance("unpack", 1)
+        self.provision = Provision(lock, self._manager, workshop)
 
     def take(self, step: Step) -> None:
         """Have the step's layer, and hold it to the digest that the lock recorded."""
@@ -173,7 +126,7 @@ class _Builder:
             try:
                 digest = self._makers[step.kind](step, work)
             except manifest.OtherContent as error:
-                self._check_trees(step, list(filter(self._has_tree, self._artifacts())))
+                self._check_trees(step)
                 hint = "run the same command again, while nothing else changes the store"
                 raise LayerDamaged(f"{step.title}: /{error.path} changed while it was read", hint=hint) from error
         self._reporter.finish(step.key, f"Built {step.title}")
@@ -193,7 +146,7 @@ class _Builder:
         tree = os.path.join(folder, "tree")
         os.makedirs(tree)
         if not step.recorded:  # no promise tells a damaged tree from a good one
-            self._check_trees(step, self._found)
+            self._check_trees(step, before=True)
         return self._put(step, folder, self._manager.unpack(self._store, self._group_work(step), tree))
 
     def _make_configured(self, step: Step, work: str) -> Digest:
@@ -267,25 +220,18 @@ class _Builder:
             read_below=below.read,
         )
 
-    def _check_trees(self, step: Step, among: Collection[Artifact]) -> None:
-        """What is linked must be what was unpacked. Raises LayerDamaged."""
+    def _check_trees(self, step: Step, *, before: bool = False) -> None:
+        """What is linked must be what was unpacked: all of it, or what was there before. Raises LayerDamaged."""
         if step.kind in {"unpacked", "configured"}:
-            artifacts = self._lock.groups[step.index].artifacts
-            check_trees(self._store, {a.digest.hex: f"{a.name} {a.version}" for a in artifacts if a in among})
-
-    def _artifacts(self) -> list[Artifact]:
-        return [artifact for group in self._lock.groups for artifact in group.artifacts]
-
-    def _has_tree(self, artifact: Artifact) -> bool:
-        return os.path.isdir(self._store.path("packages-v1", artifact.digest.hex))
+            self.provision.check(self._lock.groups[step.index], before=before)
 
     def _mismatch(self, step: Step, digest: Digest) -> DigestMismatch:
         """Both trees stay in the store until it is cleaned up, for a person to look at."""
         assert step.recorded, "only a recorded digest can be missed"
-        self._check_trees(step, list(filter(self._has_tree, self._artifacts())))
+        self._check_trees(step)
         other, kept = step.recorded, "what was promised"
         if not self._layers.has(other):  # nothing to compare with but a second build: what differs from build to build?
-            self.fetch(Plan((replace(step, present=None),)))
+            self.provision.fetch(Plan((replace(step, present=None),)))
             other, kept = self._make(step), "what a second build gave"
         found = difference.compare(self._layers.entries(other), self._layers.entries(digest))
         told = f"the layer {step.title!r} is {digest.short}, envbox.lock promises {step.recorded.short}"
@@ -299,9 +245,8 @@ class _Builder:
 
     def published(self) -> list[str]:
         """Everything put into the store that should outlive a crash of the host."""
-        trees = [self._store.path("packages-v1", artifact.digest.hex) for artifact in self._artifacts()]
-        present = [tree for tree in trees if os.path.isdir(tree)] if self.built else []
-        return [*present, *(self._layers.folder(digest) for digest in self.digests)]
+        trees = self.provision.trees() if self.built else []
+        return [*trees, *(self._layers.folder(digest) for digest in self.digests)]
 
     def recorded(self, todo: Plan) -> Lock:
         """The lock with the digest of every layer."""

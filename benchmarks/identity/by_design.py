@@ -16,6 +16,12 @@ class Row(NamedTuple):
 
 
 ROWS = (
+    Row(OTHER, "etc/machine-id", "mmdebstrap makes it anew, and so writable; empty in both"),
+    Row(
+        OTHER,
+        "etc/systemd/system/timers.target.wants/apt-daily*.timer",
+        "apt is configured in the base, before systemd",
+    ),
     Row(ABSENT, "dev/*", "device nodes need privileges; a session has a fresh /dev"),
     Row(ABSENT, "etc/apt/sources.list", "mmdebstrap writes its command line's sources there"),
     Row(PRESENT, "etc/apt/sources.list.d/debian.sources", "the sources, in the format of Debian's installer"),
@@ -34,9 +40,15 @@ ROWS = (
     Row(
         OTHER,
         "usr/lib/python3/dist-packages/apt_listchanges/__pycache__/*",
-        "as above: its questions are asked before it is configured",
+        "dated: its questions are asked, and import it, before it is configured",
     ),
     Row(OTHER, "usr/share/info/dir", "in the order of installation, which is by name here"),
+    Row(ABSENT, "var/cache/man/*", "the index that man-db makes in Debian 11 holds the time; man does without"),
+    Row(ABSENT, "var/cache/fontconfig/*-le64.cache-7", "in Debian 11 with random names"),
+    Row(PRESENT, "var/cache/fontconfig/*-le64.cache-7", "as above"),
+    Row(OTHER, "usr/share/fonts/*.uuid", "as above"),
+    Row(OTHER, "usr/local/share/fonts/.uuid", "as above"),
+    Row(OTHER, "usr/lib/python3.9/*.pyc", "in Debian 11 with sets in a random order"),
     Row(OTHER, "var/cache/man/index.db", "pages of alternatives as they were when man-db first looked"),
     Row(OTHER, "var/lib/dpkg/info/littler.list", "r-cran-littler has the same link: whose it is depends on the order"),
     Row(OTHER, "var/lib/ghc/package.conf.d/package.cache", "in the order of the file system, which is by name here"),

@@ -53,6 +53,7 @@ class Conditions:
     variables: dict[str, str] = field(default_factory=dict)
     wrapper: tuple[str, ...] = ()
     shift: int = 0
+    scripts_shift: bool = False
 
     def command(self, *arguments: str) -> list[str]:
         """The argv of an envbox command."""
@@ -61,7 +62,7 @@ class Conditions:
 
     def environment(self, store: Path) -> dict[str, str]:
         """The variables of an envbox command."""
-        library = str(_FAKETIME) if _FAKETIME.exists() else ""
+        library = str(_FAKETIME) if self.scripts_shift else ""
         clock = {"IDENTITY_SHIFT": str(self.shift), "IDENTITY_FAKETIME": library} if self.shift else {}
         return {**self.person.environment(), "ENVBOX_STORE": str(store), **self.variables, **clock}
 
@@ -82,11 +83,15 @@ def usual(person: Person, parent: Path) -> Conditions:
     return Conditions(person, parent, told, variables={"TZ": "UTC", "LANG": "C.UTF-8"})
 
 
-def odd(person: Person, parent: Path) -> Conditions:
-    """Another user if there is one, and all else otherwise, as far as this machine lets it be."""
+def odd(person: Person, parent: Path, base: str) -> Conditions:
+    """Another user if there is one, and all else otherwise, as far as this machine lets it be.
+
+    libfaketime of Debian 12 and later does not run in Debian 11.
+    """
     deep = parent / "a rather long & odd folder" / "für den Speicher"
     deep.mkdir(parents=True)
     person.own(parent)
+    shifted = _FAKETIME.exists() and base != "debian:11"
     core = max(os.sched_getaffinity(0))
     privileged = os.geteuid() == 0
     wrapper = ["taskset", "--cpu-list", str(core)]
@@ -104,19 +109,19 @@ def odd(person: Person, parent: Path) -> Conditions:
         "kernel release": _output("setarch", "--uname-2.6", "uname", "-r"),
         "processors": "1",
         "store's path": f"{deep}/store",
-        "clock": f"{_SHIFT // 86400} days ahead; " + _clock_of_scripts(),
+        "clock": f"{_SHIFT // 86400} days ahead; " + _clock_of_scripts(shifted=shifted),
     }
     variables = {
         "TZ": "Asia/Seoul", "LANG": "tr_TR.UTF-8", "LC_ALL": "tr_TR.UTF-8", "LANGUAGE": "tr", "HOSTNAME": "elsewhere",
         "EDITOR": "ed", "DEBIAN_FRONTEND": "readline", "PERL5LIB": "/nowhere", "SOURCE_DATE_EPOCH": "86400",
     }  # fmt: skip
-    return Conditions(person, deep, told, 0o077, variables, tuple(wrapper), _SHIFT)
+    return Conditions(person, deep, told, 0o077, variables, tuple(wrapper), _SHIFT, shifted)
 
 
-def _clock_of_scripts() -> str:
-    if _FAKETIME.exists():
+def _clock_of_scripts(*, shifted: bool) -> str:
+    if shifted:
         return "that of maintainer scripts too, by libfaketime, but for static programs; files get the kernel's time"
-    return "maintainer scripts see the machine's, for want of libfaketime"
+    return "maintainer scripts see the machine's, for want of a libfaketime for them"
 
 
 def file_system(path: Path) -> str:

@@ -30,7 +30,8 @@ _UNSORTED = ("var/lib/dpkg/triggers/File",)
 """In the order of unpacking, which is by name here: compared by lines."""
 TEXTS = ("var/lib/apt/extended_states", "var/lib/dpkg/status", *_UNSORTED, *_ACCOUNTS)
 _BASE = ("apt", "ca-certificates")
-_HOOKS = ("/usr/share/mmdebstrap/hooks/merged-usr",)
+_LINKS = 'for name in bin sbin lib lib64; do mkdir -p "$1/usr/$name" && ln -s "usr/$name" "$1/$name"; done'
+_MERGE_USR = {"bookworm": ["--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"], "bullseye": [f"--setup-hook={_LINKS}"]}
 _FULL = 0o777
 _FOR_PACKAGES = range(100, 1000)
 """Debian Policy 9.2.2: numbers of system users that packages make."""
@@ -70,7 +71,7 @@ def installed(lock: Lock, blobs: Path, work: Path, see: See = lambda _path, _fac
     archive = local_archive.write(lock, blobs, work / "archive", codename)
     requested = [name for group in lock.groups for name in group.requested]
     command = ["mmdebstrap", "--mode=root", "--variant=required", f"--include={','.join([*_BASE, *requested])}"]
-    command += [f"--hook-dir={hook}" for hook in _HOOKS if codename != "trixie"]
+    command += _MERGE_USR.get(codename, [])
     command += [codename, "-", f"deb [trusted=yes] copy:{archive} {codename} main"]
     temporary, log = work / "tmp", work / "log"
     environment = {

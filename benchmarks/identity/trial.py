@@ -87,7 +87,7 @@ def _build_again(
 ) -> None:
     with contextlib.ExitStack() as stack:
         parent = stack.enter_context(place(folder, bench.next_file_system()))
-        conditions = odd(bench.people[1], parent)
+        conditions = odd(bench.people[1], parent, environment.base)
         second = build(conditions, environment.text, bench.artifacts, first.lock_text)
         found = differences(first, second)
         result["second"] = conditions.told

@@ -35,6 +35,9 @@ COVERED = {
     ".venv/bin/python -m benchmarks.page benchmarks/results/*.json": (
         "tests/guards/test_benchmarks.py::test_results_are_put_into_the_page_by_one_command"
     ),
+    ".venv/bin/python -m benchmarks.identity": (
+        "tests/guards/test_identity_benchmark.py::test_the_command_line_lists_its_environments"
+    ),
 }
 """Commands that are shown in sh blocks, each with the test that runs it."""
 

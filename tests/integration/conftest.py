@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.identity.corpus import environments
 from tests.support import plain as people
 from tests.support.world import Cellar, World, new_folder, new_world
 
@@ -82,6 +83,12 @@ def minimal(worlds: Maker, runner: Person) -> World:
 def minimal_plain(worlds: Maker, plain: Person) -> World:
     """A bare debian:13, locked and built by a plain user."""
     return _locked(worlds(plain, 'name = "bare"\nbase = "debian:13"\n'))
+
+
+@pytest.fixture(scope="session")
+def nasty(worlds: Maker, runner: Person) -> World:
+    """The corpus's environment for every run of the tests, by the user who runs them."""
+    return _locked(worlds(runner, environments()["nasty"].text))
 
 
 @pytest.fixture(scope="session")

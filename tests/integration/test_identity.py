@@ -9,17 +9,11 @@ import tempfile
 
 import pytest
 
+from benchmarks.identity.corpus import environments
+
 pytestmark = pytest.mark.real
 
-# Packages whose maintainer scripts are known to leave random, dated or ordered things behind.
-NASTY = """
-name = "nasty"
-base = "debian:13"
-packages = [
-  "ca-certificates-java", "dbus", "default-jre-headless", "fontconfig", "fonts-dejavu-core", "git", "man-db", "nvme-cli",
-  "openssh-server", "python3", "shared-mime-info", "ssl-cert", "texinfo", "vim",
-]
-"""
+NASTY = environments()["nasty"].text
 ODD = {"TZ": "Asia/Seoul", "LANG": "ko_KR.UTF-8", "LC_ALL": "ko_KR.UTF-8", "HOSTNAME": "elsewhere"}
 
 
@@ -33,13 +27,6 @@ def memory(only_root):
     finally:
         subprocess.run(["umount", "--lazy", place], check=True)
         os.rmdir(place)
-
-
-@pytest.fixture(scope="module")
-def nasty(worlds, runner):
-    world = worlds(runner, NASTY)
-    world.envbox("lock")
-    return world
 
 
 def test_a_second_build_in_an_empty_store_gives_the_same_bytes(nasty, world_for_one_test, runner):

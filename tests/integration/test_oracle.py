@@ -54,6 +54,10 @@ def test_the_geo_environment_equals_mmdebstraps(geo, cellar):
     compare(geo, cellar)
 
 
+def test_the_nasty_environment_equals_mmdebstraps(nasty, cellar):
+    compare(nasty, cellar)
+
+
 def test_what_is_in_another_order_is_otherwise_the_same(geo, cellar):
     other = theirs(geo, cellar)
     path = "var/lib/dpkg/triggers/File"

@@ -16,6 +16,8 @@ from benchmarks.identity.corpus import environments
 from benchmarks.identity.trial import Bench, trial
 from envbox.store.removal import remove_tree
 
+_LAST = Path(__file__).parent / "last.json"
+
 
 def main(arguments: list[str]) -> int:
     """Returns the exit status: 1 if anything was not identical, or not as mmdebstrap has it."""
@@ -52,7 +54,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.identity", description=__doc__)
     parser.add_argument("environments", nargs="*", metavar="ENV", help=f"{', '.join(environments())} (default: all)")
     parser.add_argument("--report", type=Path, metavar="FILE", help="put the tables between the markers of this page")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep results here beside earlier ones")
+    parser.add_argument(
+        "--json", type=Path, default=_LAST, metavar="FILE", help="keep results here beside earlier ones"
+    )
     parser.add_argument("--only-report", action="store_true", help="build nothing: write the report of what --json has")
     parser.add_argument("--no-oracle", action="store_true", help="do not compare with mmdebstrap")
     parser.add_argument("--file-system", choices=["xfs", "tmpfs", "btrfs"], help="of second builds (default: in turns)")

@@ -42,6 +42,11 @@ ROWS = (
         "usr/lib/python3/dist-packages/apt_listchanges/__pycache__/*",
         "dated: its questions are asked, and import it, before it is configured",
     ),
+    Row(
+        OTHER,
+        "usr/lib/python3/dist-packages/_distutils_hack/__pycache__/*",
+        "dated: whatever Python starts first imports it, before it is compiled",
+    ),
     Row(OTHER, "usr/share/info/dir", "in the order of installation, which is by name here"),
     Row(ABSENT, "var/cache/man/*", "the index that man-db makes in Debian 11 holds the time; man does without"),
     Row(ABSENT, "var/cache/fontconfig/*-le64.cache-7", "in Debian 11 with random names"),

@@ -85,14 +85,14 @@ def _environments(results: Mapping[str, Any], known: Mapping[str, Environment]) 
         ),
         "|---|---|--:|--:|--:|--:|---|--:|--:|--:|---|---|",
     ]
-    for name, result in results.items():
-        environment = known[name]
+    for name, environment in known.items():
+        result = results.get(name, {})
         head = f"| {name} | {environment.base} | {len(environment.packages)} |"
         if "different" not in result:
-            lines.append(f"{head} failed: see below" + " |" * 9)
+            lines.append(f"{head} {'failed: see below' if result else 'not measured'}" + " |" * 9)
             continue
         unlike = len(result["unlike mmdebstrap"]) if "unlike mmdebstrap" in result else "not asked"
-        seconds = ", ".join(str(value) for value in result["seconds"].values())
+        seconds = ", ".join(str(result["seconds"].get(build, "-")) for build in ("first", "second", "mmdebstrap"))
         lines.append(
             f"{head} {result['packages']} | {result['entries']:,} | {result['bytes'] / 1e9:.1f} |"
             f" {result['second']['file system']} | {result['identical layers']}/{result['layers']} |"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,9 @@ ALLOWED_SKIPS = {
     "has parts of /proc covered": "as a plain user, whose /proc is not, the same test runs",
 }
 """Reasons for which a test may be skipped in CI, and why each is no loss."""
+
+# What is started by `nohup` hands on that this signal is ignored, and no shell can trap it then.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(wrapper=True)

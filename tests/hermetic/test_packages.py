@@ -145,20 +145,23 @@ def test_the_newest_version_of_all_suites_is_taken(case: Case) -> None:
 
 
 @both
-def test_no_program_of_a_base_writes_the_lists_that_all_projects_share(case: Case) -> None:
+def test_no_program_of_an_environment_writes_the_lists_that_all_projects_share(case: Case) -> None:
     script = (
         "#!/bin/sh\ncd /run/envbox-apt; for file in lists/*Packages digests.json sources.list lists/new "
-        'cache/../sealed; do echo "# evil" >>$file; done; ln -s ../../../../escaped cache/boot; echo >cache/ran\n'
+        'cache/srcpkgcache.bin cache/../sealed; do echo "# evil" >>$file; done\nexec /usr/bin/apt-get "$@"\n'
     )
-    case.add(DebRecipe("evil", files={"usr/local/bin/apt-cache": script}), DebRecipe("hello"))
+    # Neither a package's apt-cache is asked to make the cache, nor can its apt-get write it.
+    case.add(
+        DebRecipe("evil", files={"usr/local/bin/apt-cache": script, "usr/local/bin/apt-get": script}),
+        DebRecipe("hello"),
+    )
     case.spec("evil")
     case.envbox("lock")
     shared = case.store / "lists-v1"
     for folder in shared.iterdir():
         remove_tree(str(folder))
     case.envbox("add", "hello")
-    assert list(shared.glob("*/cache-*/cache/ran")), "the program ran"
     assert list(shared.glob("*/lists/*Packages"))
+    assert list(shared.glob("*/cache-*/cache/srcpkgcache.bin"))
     texts = [path for path in shared.rglob("*") if path.is_file() and b"# evil" in path.read_bytes()]
     assert not texts
-    assert not list(case.store.rglob("escaped"))

@@ -1,8 +1,9 @@
-"""Lists that TeX's tools write in the order of a file system, put into the order of names."""
+"""Lists that tools write in the order of a file system, or in a random one, put into the order of names."""
 
 from __future__ import annotations
 
 _RULE = b"###"
+_LARGE_FILES = b'[filter "lfs"]\n'
 
 
 def sorted_configuration(content: bytes, _epoch: int) -> bytes:
@@ -22,3 +23,16 @@ def sorted_folders(content: bytes, _epoch: int) -> bytes:
 def _sorted_names(block: bytes) -> bytes:
     heads = [line for line in block.splitlines() if line.endswith(b":")]
     return b"\n".join([*heads, *sorted(line for line in block.splitlines() if not line.endswith(b":"))])
+
+
+def sorted_settings(content: bytes, _epoch: int) -> bytes:
+    """A configuration of git (git-config(1)) whose section of git-lfs has its settings in order."""
+    sections: list[list[bytes]] = [[]]
+    for line in content.splitlines(keepends=True):
+        if line.startswith(b"["):
+            sections.append([line])
+        else:
+            sections[-1].append(line)
+    return b"".join(
+        b"".join([*lines[:1], *(sorted(lines[1:]) if lines[:1] == [_LARGE_FILES] else lines[1:])]) for lines in sections
+    )

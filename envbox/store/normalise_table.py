@@ -108,6 +108,7 @@ ROWS = (
     Row("etc/machine-id", "must be there; empty, each machine gets its own (machine-id(5))", _nothing),
     Row("var/lib/dpkg/triggers/Unincorp", "without it the next dpkg activates every trigger there is", _nothing),
     Row("var/lib/texmf/web2c/tex/*.fmt", "Knuth's TeX tells its date by the clock; mktexfmt makes it when first used"),
+    Row("etc/gitconfig", "git-lfs writes its settings in a random order", listings.sorted_settings),
     Row("var/lib/texmf/updmap.cfg-*", _UNSORTED, listings.sorted_configuration),
     Row("var/lib/texmf/fmtutil.cnf-*", _UNSORTED, listings.sorted_configuration),
     Row("var/lib/texmf/ls-R*", _UNSORTED, listings.sorted_folders),

@@ -128,6 +128,10 @@ def test_what_a_build_leaves_behind_is_settled_and_would_not_be_without_its_row(
 
 
 UNSORTED = {
+    "etc/gitconfig": (
+        b'[filter "lfs"]\n\tb = 1\n\ta = 2\n[core]\n\td = 4\n\tc = 3\n',
+        b'[filter "lfs"]\n\ta = 2\n\tb = 1\n[core]\n\td = 4\n\tc = 3\n',
+    ),
     "var/lib/texmf/updmap.cfg-DEBIAN": (
         b"### made\n# by\n###\nMap b\n# c\nMap a\n",
         b"### made\n# by\n###\n# c\nMap a\nMap b\n",

@@ -76,7 +76,7 @@ class Artifacts:
 
     def lend(self, store: Path) -> None:
         """Have the artifacts in a new store."""
-        for entry in os.scandir(self._folder):
+        for entry in (entry for entry in os.scandir(self._folder) if "." not in entry.name):
             (store / "blobs/sha256" / entry.name).symlink_to(entry.path)
 
     def take(self, store: Path) -> None:
@@ -84,8 +84,10 @@ class Artifacts:
         for entry in list(os.scandir(store / "blobs/sha256")):
             if not entry.is_symlink() and "." not in entry.name:
                 kept = self._folder / entry.name
-                shutil.copyfile(entry.path, kept)
-                kept.chmod(0o644)
+                temporary = kept.with_suffix(f".{os.getpid()}")
+                shutil.copyfile(entry.path, temporary)
+                temporary.chmod(0o644)
+                temporary.rename(kept)
                 os.unlink(entry.path)
                 os.symlink(kept, entry.path)
 

@@ -27,6 +27,7 @@ ROWS = (
     Row(PRESENT, "etc/apt/sources.list.d/debian.sources", "the sources, in the format of Debian's installer"),
     Row(ABSENT, "etc/hostname", "mmdebstrap copies the building host's; a session has its environment's name"),
     Row(ABSENT, "etc/resolv.conf", "mmdebstrap copies the building host's; a session has its host's"),
+    Row(ABSENT, "etc/.resolv.conf.systemd-resolved.bak", "as above, put aside by systemd-resolved"),
     Row(ABSENT, "etc/fstab", "mmdebstrap writes an empty one; an environment has no file systems to mount"),
     Row(ABSENT, "var/lib/dpkg/arch", "mmdebstrap writes the architecture that dpkg assumes without the file"),
     Row(ABSENT, "var/lib/apt/extended_states", "marks of what apt chose, of which a base has none"),

@@ -11,7 +11,6 @@ from urllib.parse import unquote, urlsplit
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from envbox.build_sandbox import LIMITS
 from envbox.errors import ArtifactHostile, BuildFailed, NetworkFailed, Unsatisfiable
 from envbox.formats import toml
 from envbox.libraries.uv import UV, executable
@@ -112,7 +111,6 @@ def install(libraries: LibrarySet, sandbox: BuildSandbox, workshop: Workshop, lo
     box = replace(box, environment=(("PYC_INVALIDATION_MODE", "UNCHECKED_HASH"), ("UV_LINK_MODE", "hardlink")))
     common = f"--quiet --offline --no-config --cache-dir {_CACHE}"
     commands = [
-        LIMITS,
         "set -e",
         f"mkdir -p {os.path.dirname(PREFIX)}",
         f"{_TOOL}/uv venv {common} --no-project --python {_PYTHON} {PREFIX}",
@@ -129,9 +127,8 @@ def install(libraries: LibrarySet, sandbox: BuildSandbox, workshop: Workshop, lo
         f"rm -rf {_CACHE} {PREFIX}/.gitignore {PREFIX}/.lock {PREFIX}/CACHEDIR.TAG",
     ]
     if not libraries.artifacts:
-        del commands[4]
-    # Nothing here has an owner but root, so that nobody need be asked about owners.
-    result = box.run(["sh", "-c", "\n".join(commands)], log=log, fake_root=False)
+        del commands[3]
+    result = box.run(["sh", "-c", "\n".join(commands)], log=log)
     if result.status != 0:
         with open(log, encoding="utf-8", errors="replace") as file:
             tail = "".join(f"  {line}" for line in file.readlines()[-30:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -195,3 +195,18 @@ def test_a_damaged_installer_in_the_store_is_not_run(libraries: Libraries) -> No
     case.envbox("build")
     assert case.digests() == digests
     case.envbox("verify")
+
+
+def test_root_and_a_plain_user_install_the_same_bytes(new_case: Any, tmp_path: Path) -> None:
+    index = SimpleIndex(tmp_path / "index")
+    modules = {f"many/module_{number}.py": f"NAMES = {{'a', 'b', '{number}'}}\n" for number in range(50)}
+    index.add(WheelRecipe("many", modules=modules, console_scripts={"many": "many:main"}))
+    index.publish()
+    layers = set()
+    with Server(index.folder) as server:
+        for name in ("runner", "plain"):
+            case = new_case(name, python=True)
+            case.spec(more=f'[libraries]\npython = ["many"]\npython-index = "{server.url}/simple"\n')
+            case.envbox("lock")
+            layers.add(case.read_lock().libraries[0].layer)
+    assert len(layers) == 1
